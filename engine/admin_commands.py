@@ -7,6 +7,7 @@ from lockstep.engine.command_arguments import I64, U32, switch, text, whole, wor
 from lockstep.engine.command_rows import CommandRows, Layout
 from lockstep.stream.records import (
     ADMIN,
+    BANDS,
     CONTROL,
     LIMITS,
     MARKET,
@@ -22,6 +23,7 @@ from lockstep.stream.records import (
 )
 
 _ADMIN: Final = Layout(ADMIN)
+_BANDS: Final = Layout(BANDS)
 _CONTROL: Final = Layout(CONTROL)
 _LIMITS: Final = Layout(LIMITS)
 _MARKET: Final = Layout(MARKET)
@@ -271,6 +273,69 @@ class AdminCommands(CommandRows):
             "burst_orders": whole("burst_orders", burst_orders, 0, 10**9),
         }
         return self._add(_THROTTLE, CommandKind.SET_THROTTLE, fields)
+
+    def set_bands(
+        self,
+        *,
+        instrument: int,
+        high_ppm: int,
+        middle_ppm: int | None = None,
+        low_ppm: int | None = None,
+        step_ppm: int = 10_000,
+        high_above_ticks: int = 0,
+        low_below_ticks: int = 0,
+        low_most_ticks: int = 0,
+        window_ns: int = 300 * 10**9,
+        limit_ns: int = 15 * 10**9,
+        pause_ns: int = 300 * 10**9,
+    ) -> int:
+        """Limit up, limit down: bands around the mean of the latest trades. `no_bands` takes them away.
+
+        Args:
+            instrument: which one.
+            high_ppm: half a band's width, in millionths of the reference price.
+            middle_ppm: another one where the previous close is not above `high_above_ticks`; None: the same.
+            low_ppm: another one where it is below `low_below_ticks`; None: the same as `middle_ppm`.
+            step_ppm: the reference price moves by so much at least.
+            high_above_ticks: see `middle_ppm`.
+            low_below_ticks: see `low_ppm`; at most `high_above_ticks`.
+            low_most_ticks: a width by `low_ppm` is no more than that; 0: whatever it is.
+            window_ns: the reference price is the mean of the trades of this time, and stays for a tenth of it.
+            limit_ns: a limit state of that length ends in a pause.
+            pause_ns: the pause, a VOLATILITY_AUCTION.
+        """
+        middle = high_ppm if middle_ppm is None else middle_ppm
+        high_above = whole("high_above_ticks", high_above_ticks, 0, MAX_PRICE_TICKS)
+        fields = {
+            "instrument": whole("instrument", instrument, 1, U32),
+            "high_ppm": whole("high_ppm", high_ppm, 1, _PPM),
+            "middle_ppm": whole("middle_ppm", middle, 1, _PPM),
+            "low_ppm": whole("low_ppm", middle if low_ppm is None else low_ppm, 1, _PPM),
+            "step_ppm": whole("step_ppm", step_ppm, 1, _PPM),
+            "high_above_ticks": high_above,
+            "low_below_ticks": whole("low_below_ticks", low_below_ticks, 0, high_above),
+            "low_most_ticks": whole("low_most_ticks", low_most_ticks, 0, MAX_PRICE_TICKS),
+            "window_ns": whole("window_ns", window_ns, 1, _MOST_NS),
+            "limit_ns": whole("limit_ns", limit_ns, 1, _MOST_NS),
+            "pause_ns": whole("pause_ns", pause_ns, 1, _MOST_NS),
+        }
+        return self._add(_BANDS, CommandKind.SET_BANDS, fields)
+
+    def no_bands(self, *, instrument: int) -> int:
+        """No limit up, no limit down any more."""
+        return self._add(_BANDS, CommandKind.SET_BANDS, {"instrument": whole("instrument", instrument, 1, U32)})
+
+    def set_band_width(self, *, width: int, instrument: int = 0, reference_price_ticks: int = 0) -> int:
+        """Bands of an instrument, or (0) of all that have some, as they were set (1), or twice as wide (2).
+
+        `reference_price_ticks`: a new reference price of the bands; 0: as it is.
+        """
+        fields = {
+            "instrument": whole("instrument", instrument, 0, U32),
+            "value": whole("width", width, 1, 2),
+            "reference_price_ticks": whole("reference_price_ticks", reference_price_ticks, 0, MAX_PRICE_TICKS),
+        }
+        return self._add(_SETTING, CommandKind.SET_BAND_WIDTH, fields)
 
     def tick(self) -> int:
         """Time has come to the stamp of this batch: orders end, phases change, auctions say what they would give.

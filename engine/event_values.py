@@ -151,9 +151,9 @@ class DefinitionEvent:
 
 @dataclass(frozen=True, slots=True)
 class SettingEvent:
-    """Events of SETTING commands, of sessions and margin calls. Kinds: PHASE_CHANGED, ACCOUNT_STATUS_SET,
+    """Events of SETTING commands, of sessions, margin calls and bands. Kinds: PHASE_CHANGED, ACCOUNT_STATUS_SET,
     RISK_LIMITS_SET, FEES_SET, PRICE_LIMITS_SET, MARGIN_SET, INDEX_SET, MARKET_BREAKER_SET, MARKET_HALTED,
-    MARGIN_CALLED, SESSION_OPENED, THROTTLE_SET."""
+    MARGIN_CALLED, SESSION_OPENED, THROTTLE_SET, BANDS_SET, BAND_WIDTH_SET, BANDS_MOVED, LIMIT_STATE_CHANGED."""
 
     seq: int
     """(seq, index) is the event id: the same on every replica, for ever."""
@@ -170,7 +170,7 @@ class SettingEvent:
     session_no: int
     """The command that this answers; 0: not an answer."""
     value: int
-    """PHASE_CHANGED, ACCOUNT_STATUS_SET: now, and before."""
+    """Of a phase, a status, a limit state: now, and before; BANDS_MOVED: lower, upper."""
     previous_value: int
     reference_price_ticks: int
     until_ns: int
@@ -218,5 +218,9 @@ CLASSES: Final[dict[EventKind, type[AnyEvent]]] = {
     EventKind.MARGIN_CALLED: SettingEvent,
     EventKind.SESSION_OPENED: SettingEvent,
     EventKind.THROTTLE_SET: SettingEvent,
+    EventKind.BANDS_SET: SettingEvent,
+    EventKind.BAND_WIDTH_SET: SettingEvent,
+    EventKind.BANDS_MOVED: SettingEvent,
+    EventKind.LIMIT_STATE_CHANGED: SettingEvent,
 }
 """Of each kind."""

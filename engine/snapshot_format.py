@@ -6,7 +6,7 @@ levels and client-id maps follow from the orders). Sections stand one after the 
 * header, once: magic `LKSTSNAP`, version u32, last_seq u64, last_timestamp_ns i64, pot of fees in micros (16 bytes,
   unsigned), the market's breaker: levels 1 to 3 ppm u32 each, pause_ns i64, day i64 and level u8 reached, until_ns
   i64; the market's throttle: orders_per_second, burst_orders and tat ns i64 each (all 0 if it has none); then the
-  number of rows of each of the seven sections, u64 each;
+  number of rows of each of the nine sections, u64 each;
 * instruments, by id: id u32, symbol 32 bytes (NUL padded), tick_micros i64, lot_units i64, phase u8, next_phase u8,
   until_ns i64 (both 0 if none follows), reference price i64, last price i64, maker fee ppm i32, taker fee ppm, band
   ppm, collar ppm, breaker ppm, u32 each, breaker window_ns i64, breaker pause_ns i64, breaker phase u8, initial and
@@ -32,16 +32,20 @@ levels and client-id maps follow from the orders). Sections stand one after the 
   that it has traded since;
 * stood prices (the spans of breakers), by instrument, those for the highest price first, then those for the lowest, in
   the order of their queue: instrument u32, which queue u8 (0 highest, 1 lowest), price i64, until ns i64; at most 1 024
-  of one queue.
+  of one queue;
+* bands (limit up, limit down), by instrument, of those that have some: instrument u32, high, middle, low and step ppm
+  u32 each, high_above, low_below and low_most ticks, window, limit and pause ns i64 each, how many times as wide u8,
+  reference price i64 (0: none), since ns, lower and upper band i64 each, state u8, until ns i64 (0 if it is no limit
+  state);
+* sales (the windows of bands), by instrument, oldest first: instrument u32, stamp of the first trade ns i64, number of
+  trades u64, sum of their prices in ticks (16 bytes, unsigned); at most 1 024 of one instrument.
 
 The order of the orders in the book is their priority: best price first; at one price the displayed ones in their
 queue, then the hidden ones in theirs. Stops: buys by (stop price, order id), sells by (-stop price, order id). Orders
 for the closing auction: as they came to wait, both sides together. Orders for their parent: by order id. The state
 digest of an engine is BLAKE2b-128 over these bytes.
 
-Version 7 had no throttles, no parents of orders and six sections, and of each instrument, behind the breaker's phase,
-the start ns i64 and price i64 of the window that its breaker had opened (both 0: none). It is read as if that price
-had stood until the start, and the last price since: what came between was not kept.
+Version 8 had neither bands nor sales: seven sections.
 """
 
 import struct
@@ -54,19 +58,17 @@ import numpy as np
 from lockstep.stream.records import REMEMBERED_NUMBERS
 
 MAGIC: Final = b"LKSTSNAP"
-VERSION: Final = 8
+VERSION: Final = 9
 HIGHEST, LOWEST = 0, 1
 """Queues of stood prices."""
 
-_PREVIOUS: Final = 7
-_HEADER_7: Final = struct.Struct("<Qq16s3IqqBq6Q")
-_INSTRUMENT_7: Final = struct.Struct("<I32sqqBBqqqi4IqqBqqIIqq")
-_ORDER_7: Final = struct.Struct("<QQQIIBBBqqqqBBBqqqqqq")
-_WINDOW_7: Final = slice(15, 17)
-"""Of an instrument's fields behind its symbol: start and price of the breaker's open window."""
+_PREVIOUS: Final = 8
+_SECTIONS: Final = 9
+_SECTIONS_8: Final = 7
 
 _PREFIX: Final = struct.Struct("<8sI")
-_HEADER: Final = struct.Struct("<Qq16s3IqqBqqqq7Q")
+_HEADER: Final = struct.Struct("<Qq16s3IqqBqqqq")
+_COUNT: Final = struct.Struct("<Q")
 _INSTRUMENT: Final = struct.Struct("<I32sqqBBqqqi4IqqBIIqqqqq")
 _ACCOUNT: Final = struct.Struct("<II32sqB16qB")
 _POSITION: Final = struct.Struct("<IIqqqq")
@@ -74,8 +76,10 @@ _SESSION: Final = struct.Struct("<QQI")
 _OWNER: Final = struct.Struct("<QQH")
 _ORDER: Final = struct.Struct("<QQQIIBBBqqqqBBBqqqqqqQq")
 _STOOD: Final = struct.Struct("<IBqq")
+_BAND: Final = struct.Struct("<I4I6qBqqqqBq")
+_SALES: Final = struct.Struct("<IqQ16s")
 _OUTCOME_SIZE: Final = 16
-_FEES_SIZE: Final = 16
+_WIDE_SIZE: Final = 16
 
 
 class SnapshotError(ValueError):
@@ -217,6 +221,38 @@ class StoodRow(NamedTuple):
     until_ns: int
 
 
+class BandRow(NamedTuple):
+    """An instrument's limit up and limit down (`lockstep.engine.reference.bands`)."""
+
+    instrument: int
+    high_ppm: int
+    middle_ppm: int
+    low_ppm: int
+    step_ppm: int
+    high_above_ticks: int
+    low_below_ticks: int
+    low_most_ticks: int
+    window_ns: int
+    limit_ns: int
+    pause_ns: int
+    factor: int
+    reference_ticks: int
+    since_ns: int
+    low_ticks: int
+    high_ticks: int
+    state: int
+    until_ns: int
+
+
+class SalesRow(NamedTuple):
+    """Trades that came close together, within the window of an instrument's bands."""
+
+    instrument: int
+    first_ns: int
+    count: int
+    ticks: int
+
+
 _NUMPY_TYPES: Final = {"Q": "<u8", "I": "<u4", "B": "u1", "q": "<i8"}
 ORDER_COLUMNS: Final = np.dtype(
     [(name, _NUMPY_TYPES[letter]) for name, letter in zip(OrderRow._fields, _ORDER.format[1:], strict=True)]
@@ -239,15 +275,18 @@ class StateImage:
     owners: tuple[OwnerRow, ...]
     orders: tuple[OrderRow, ...]
     stood: tuple[StoodRow, ...]
+    bands: tuple[BandRow, ...] = ()
+    sales: tuple[SalesRow, ...] = ()
 
 
 def encode_snapshot(image: StateImage) -> bytes:
     """Bytes of a snapshot."""
-    owned = (image.positions, image.sessions, image.owners, image.orders)
-    counts = map(len, (image.instruments, image.accounts, *owned, image.stood))
-    fees = image.fees_micros.to_bytes(_FEES_SIZE, "little")
+    owned = (image.accounts, image.positions, image.sessions, image.owners, image.orders)
+    counts = map(len, (image.instruments, *owned, image.stood, image.bands, image.sales))
+    fees = image.fees_micros.to_bytes(_WIDE_SIZE, "little")
     parts = [_PREFIX.pack(MAGIC, VERSION)]
-    parts += [_HEADER.pack(image.last_seq, image.last_timestamp_ns, fees, *image.market, *counts)]
+    parts += [_HEADER.pack(image.last_seq, image.last_timestamp_ns, fees, *image.market)]
+    parts += [_COUNT.pack(count) for count in counts]
     parts += [_INSTRUMENT.pack(*row) for row in image.instruments]
     parts += [_ACCOUNT.pack(*row) for row in image.accounts]
     parts += [_POSITION.pack(*row) for row in image.positions]
@@ -258,6 +297,8 @@ def encode_snapshot(image: StateImage) -> bytes:
     parts += [_OWNER.pack(*row) for row in image.owners]
     parts += [encode_order(row) for row in image.orders]
     parts += [_STOOD.pack(*row) for row in image.stood]
+    parts += [_BAND.pack(*row) for row in image.bands]
+    parts += [_SALES.pack(*row[:-1], row.ticks.to_bytes(_WIDE_SIZE, "little")) for row in image.sales]
     return b"".join(parts)
 
 
@@ -299,7 +340,7 @@ def decode_snapshot(raw: bytes) -> StateImage:
     if version not in (_PREVIOUS, VERSION):
         known = f"{_PREVIOUS} and {VERSION}"
         raise SnapshotError(f"snapshot has version {version}, this program reads {known}; use the one that wrote it")
-    return _content(reader) if version == VERSION else _content_7(reader)
+    return _content(reader, _SECTIONS if version == VERSION else _SECTIONS_8)
 
 
 def in_this_version(raw: bytes) -> bytes:
@@ -313,46 +354,25 @@ def in_this_version(raw: bytes) -> bytes:
     return encode_snapshot(decode_snapshot(raw))
 
 
-def _content(reader: _Reader) -> StateImage:
+def _content(reader: _Reader, sections: int) -> StateImage:
     last_seq, last_timestamp_ns, fees, *rest = _HEADER.unpack(reader.take(_HEADER.size))
-    market, counts = MarketRow(*rest[:10]), rest[10:]
+    counts = [count for (count,) in _COUNT.iter_unpack(reader.take(sections * _COUNT.size))]
+    counts += [0] * (_SECTIONS - sections)
     instruments = tuple(
-        InstrumentRow(number, symbol.rstrip(b"\0"), *rest)
-        for number, symbol, *rest in _INSTRUMENT.iter_unpack(reader.take(counts[0] * _INSTRUMENT.size))
+        InstrumentRow(number, symbol.rstrip(b"\0"), *fields)
+        for number, symbol, *fields in _INSTRUMENT.iter_unpack(reader.take(counts[0] * _INSTRUMENT.size))
     )
-    owned = _owned(reader, counts[1:6], _ORDER)
+    owned = _owned(reader, counts[1:6])
     stood = tuple(map(StoodRow._make, _STOOD.iter_unpack(reader.take(counts[6] * _STOOD.size))))
+    bands = tuple(map(BandRow._make, _BAND.iter_unpack(reader.take(counts[7] * _BAND.size))))
+    sales = tuple(
+        SalesRow(number, first_ns, count, int.from_bytes(ticks, "little"))
+        for number, first_ns, count, ticks in _SALES.iter_unpack(reader.take(counts[8] * _SALES.size))
+    )
     _at_end(reader)
     pot = int.from_bytes(fees, "little")
-    return StateImage(last_seq, last_timestamp_ns, pot, market, instruments, *owned, stood)
-
-
-def _content_7(reader: _Reader) -> StateImage:
-    last_seq, last_timestamp_ns, fees, *rest = _HEADER_7.unpack(reader.take(_HEADER_7.size))
-    market, counts = MarketRow(*rest[:7]), rest[7:]
-    instruments: list[InstrumentRow] = []
-    stood: list[StoodRow] = []
-    for number, symbol, *fields in _INSTRUMENT_7.iter_unpack(reader.take(counts[0] * _INSTRUMENT_7.size)):
-        start_ns, opened_at = fields[_WINDOW_7]
-        del fields[_WINDOW_7]
-        row = InstrumentRow(number, symbol.rstrip(b"\0"), *fields)
-        instruments.append(row)
-        if opened_at:
-            stood += _span_of_window(row, opened_at, start_ns, last_timestamp_ns)
-    owned = _owned(reader, counts[1:], _ORDER_7)
-    _at_end(reader)
-    pot = int.from_bytes(fees, "little")
-    return StateImage(last_seq, last_timestamp_ns, pot, market, tuple(instruments), *owned, tuple(stood))
-
-
-def _span_of_window(row: InstrumentRow, opened_at: int, start_ns: int, now_ns: int) -> list[StoodRow]:
-    """A window of version 7 as a span: its price stood until its start, and the last one since."""
-    queues: list[StoodRow] = []
-    for queue, is_further in ((HIGHEST, opened_at > row.last_ticks), (LOWEST, opened_at < row.last_ticks)):
-        if is_further:
-            queues.append(StoodRow(row.instrument, queue, opened_at, start_ns))
-        queues.append(StoodRow(row.instrument, queue, row.last_ticks, now_ns))
-    return queues
+    market = MarketRow(*rest)
+    return StateImage(last_seq, last_timestamp_ns, pot, market, instruments, *owned, stood, bands, sales)
 
 
 _Owned = tuple[
@@ -364,7 +384,7 @@ _Owned = tuple[
 ]
 
 
-def _owned(reader: _Reader, counts: Sequence[int], of_order: struct.Struct) -> _Owned:
+def _owned(reader: _Reader, counts: Sequence[int]) -> _Owned:
     """The sections between instruments and stood prices."""
     accounts = tuple(
         AccountRow(number, flags, name.rstrip(b"\0"), *rest)
@@ -373,7 +393,7 @@ def _owned(reader: _Reader, counts: Sequence[int], of_order: struct.Struct) -> _
     positions = tuple(map(PositionRow._make, _POSITION.iter_unpack(reader.take(counts[1] * _POSITION.size))))
     sessions = tuple(_session(reader) for _ in range(counts[2]))
     owners = tuple(map(OwnerRow._make, _OWNER.iter_unpack(reader.take(counts[3] * _OWNER.size))))
-    orders = tuple(OrderRow(*row) for row in of_order.iter_unpack(reader.take(counts[4] * of_order.size)))
+    orders = tuple(OrderRow(*row) for row in _ORDER.iter_unpack(reader.take(counts[4] * _ORDER.size)))
     return accounts, positions, sessions, owners, orders
 
 

@@ -171,6 +171,8 @@ def encode_status(status: Status) -> bytes:
         imbalance_lots=status.imbalance_lots,
         imbalance_side=status.imbalance_side,  # type: ignore[arg-type]  # same numbers
         halt_level=status.halt_level,
+        limit_state=status.limit_state,  # type: ignore[arg-type]  # same numbers
+        limit_until_ns=status.limit_until_ns,
     )
     return feed_pb2.FeedUpdate(status=message).SerializeToString()
 

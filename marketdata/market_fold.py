@@ -62,6 +62,10 @@ class MarketFold:
             definition = Definition(row.symbol.decode("ascii", "replace"), row.tick_micros, row.lot_units, seq)
             status = Status(seq, row.phase, row.until_ns, row.reference_ticks, reference_seq=seq, band_ppm=row.band_ppm)
             self.statuses.define(row.instrument, definition, status)
+        for bands in image.bands:
+            status = self.statuses.of(bands.instrument)
+            status.moving_band = bands.low_ticks, bands.high_ticks
+            status.limit_state, status.limit_until_ns = bands.state, bands.until_ns
         market = image.market
         self.statuses.of(MARKET).halt_level, self.statuses.of(MARKET).until_ns = market.level, market.until_ns
 

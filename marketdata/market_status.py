@@ -1,7 +1,8 @@
 """Reference data, phases, bands, halts and auction indications of all instruments, from the events. Pure.
 
 A band follows from the instrument's reference price and its rate (docs/engine.md, "Price limits"). PRICE_LIMITS_SET
-says that the rate is another one, but not which: until somebody says it (`learn_band`), the band is not known.
+says that the rate is another one, but not which: until somebody says it (`learn_band`), the band is not known. The
+bands of limit up, limit down are in BANDS_MOVED.
 """
 
 from collections.abc import Iterable
@@ -21,9 +22,13 @@ _PHASE_CHANGED: Final = int(EventKind.PHASE_CHANGED)
 _INDICATIVE: Final = int(EventKind.INDICATIVE)
 _MARKET_HALTED: Final = int(EventKind.MARKET_HALTED)
 _PRICE_LIMITS_SET: Final = int(EventKind.PRICE_LIMITS_SET)
+_BANDS_SET: Final = int(EventKind.BANDS_SET)
+_BANDS_MOVED: Final = int(EventKind.BANDS_MOVED)
+_LIMIT_STATE: Final = int(EventKind.LIMIT_STATE_CHANGED)
 _DEFINED: Final = int(EventKind.INSTRUMENT_DEFINED)
 _WANTED: Final = np.zeros(256, dtype=bool)
 _WANTED[[_PHASE_CHANGED, _INDICATIVE, _MARKET_HALTED, _PRICE_LIMITS_SET, _DEFINED]] = True
+_WANTED[[_BANDS_SET, _BANDS_MOVED, _LIMIT_STATE]] = True
 _AUCTION: Final = int(EventFlag.AUCTION)
 _AUCTIONS: Final = (int(Phase.OPENING_AUCTION), int(Phase.VOLATILITY_AUCTION), int(Phase.CLOSING_AUCTION))
 
@@ -56,10 +61,20 @@ class Status:
     imbalance_lots: int = 0
     imbalance_side: int = 0
     halt_level: int = 0
+    moving_band: tuple[int, int] = (0, 0)
+    """Of limit up, limit down, in CONTINUOUS; (0, 0): none."""
+    limit_state: int = 0
+    limit_until_ns: int = 0
 
     @property
     def band(self) -> tuple[int, int]:
         """Lowest and highest price of limits; (0, 0): there is no band, or it is not known."""
+        low, high = self._fixed_band()
+        if self.moving_band == (0, 0) or self.phase != Phase.CONTINUOUS:
+            return low, high
+        return max(low, self.moving_band[0]), min(high or self.moving_band[1], self.moving_band[1])
+
+    def _fixed_band(self) -> tuple[int, int]:
         if not self.band_ppm or not self.reference_ticks:
             return 0, 0
         width = self.reference_ticks * self.band_ppm // _PPM
@@ -146,6 +161,7 @@ class Statuses:
         if kind == _PHASE_CHANGED:
             status.phase, status.until_ns = int(setting["value"]), int(setting["until_ns"])
             status.reference_ticks, status.reference_seq = int(setting["reference_price_ticks"]), status.seq
+            status.limit_state = status.limit_until_ns = 0
             if status.phase not in _AUCTIONS:
                 status.indicative_ticks = status.indicative_lots = status.imbalance_lots = status.imbalance_side = 0
         elif kind == _INDICATIVE:
@@ -153,6 +169,13 @@ class Statuses:
             status.imbalance_lots, status.imbalance_side = int(row["leaves_lots"]), int(row["side"])
         elif kind == _MARKET_HALTED:
             status.halt_level, status.until_ns = int(setting["value"]), int(setting["until_ns"])
+        elif kind == _BANDS_MOVED:
+            status.moving_band = int(setting["value"]), int(setting["previous_value"])
+        elif kind == _LIMIT_STATE:
+            status.limit_state, status.limit_until_ns = int(setting["value"]), int(setting["until_ns"])
+        elif kind == _BANDS_SET:
+            status.moving_band = 0, 0
+            status.limit_state = status.limit_until_ns = 0
         else:
             status.band_ppm = None
             self.limits_set[instrument] = status.seq

@@ -35,6 +35,11 @@ class CommandKind(IntEnum):
     `client_order_id`, unless a later one of it (a higher number) was opened before."""
     SET_THROTTLE = 79
     """How many orders an instrument, or (instrument 0) the market, takes in a second."""
+    SET_BANDS = 80
+    """Limit up, limit down: bands around the mean of an instrument's latest trades."""
+    SET_BAND_WIDTH = 81
+    """The bands of an instrument, or (instrument 0) of all that have some, are twice as wide, or as they were set
+    again."""
     EPOCH_START = 192
     GROW = 193
     GROW_REVOKED = 194
@@ -118,6 +123,18 @@ class Phase(IntEnum):
     CLOSED = 7
 
 
+class LimitState(IntEnum):
+    """Where an instrument's best prices stand within its bands (docs/engine.md, *Limit up and limit down*)."""
+
+    NORMAL = 0
+    LIMIT_UP = 1
+    """The best bid is at the upper band."""
+    LIMIT_DOWN = 2
+    """The best offer is at the lower band."""
+    STRADDLE = 3
+    """The best bid is below the lower band, or the best offer above the upper one: nobody can trade with it."""
+
+
 class AccountStatus(IntEnum):
     """What an account may do. Canceling is always allowed."""
 
@@ -197,6 +214,13 @@ class EventKind(IntEnum):
     """Session `of_session` is at gateway `value` now, by `connection`; before at `previous_value` (0: at none that
     cancels for it). If the command had no effect, both are who has it."""
     THROTTLE_SET = 81
+    BANDS_SET = 82
+    BAND_WIDTH_SET = 83
+    BANDS_MOVED = 84
+    """The bands of an instrument are from `value` to `previous_value` now."""
+    LIMIT_STATE_CHANGED = 85
+    """An instrument's `LimitState` (`value`, before: `previous_value`); from a limit state comes a pause at
+    `until_ns`."""
     EPOCH_STARTED = 192
     GROWN = 193
     GROW_WITHDRAWN = 194
@@ -305,6 +329,8 @@ class Code(IntEnum):
     BAD_PARENT = 4022
     """The order to wait for is not live, or of another instrument, waits for one itself, or has four children
     already."""
+    TOO_MANY_CHILDREN = 4023
+    """The account has as many orders that wait for another one as it may have."""
     SESSION_CLOSED = 4021
     """An order, or a replace, of a session whose orders were canceled because its client was gone, and that was not
     opened again."""
@@ -323,3 +349,6 @@ class Code(IntEnum):
     ACCOUNT_BLOCKED = 5011
     PARENT_ENDED = 5012
     """The order that it waited for ended: without a trade (CANCELED), or with fewer lots than its own (REDUCED)."""
+    BAND_MOVED = 5013
+    """A band moved over its price: a bid above the upper, an offer below the lower one (docs/engine.md, *Limit up and
+    limit down*)."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from lockstep.stream.enums import CommandKind, EventKind
 
-SCHEMA: Final = 0x98523B225629D6F8
+SCHEMA: Final = 0xC87DCC78134BF661
 """Names every place, width and number; the compiled core has the same one."""
 
 _COMMAND_HEAD = [
@@ -84,10 +84,10 @@ ADMIN: Final = np.dtype(
 SETTING: Final = np.dtype(
     [
         *_COMMAND_HEAD,
-        ("value", "u1"),  # SET_PHASE: Phase; SET_ACCOUNT_STATUS: AccountStatus
+        ("value", "u1"),  # SET_PHASE: Phase; SET_ACCOUNT_STATUS: AccountStatus; SET_BAND_WIDTH: 1 or 2 times
         ("next_value", "u1"),  # SET_PHASE: the phase that follows at until_ns; 0: none
         ("_reserved", "V6"),
-        ("reference_price_ticks", "<i8"),  # SET_PHASE: new reference price; 0: as it is
+        ("reference_price_ticks", "<i8"),  # SET_PHASE, SET_BAND_WIDTH: new reference price; 0: as it is
         ("until_ns", "<i8"),
         ("_reserved2", "V40"),
         *_COMMAND_TAIL,
@@ -165,6 +165,24 @@ THROTTLE: Final = np.dtype(
     ]
 )
 """How many orders an instrument or the market takes."""
+
+BANDS: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("high_ppm", "<u4"),  # width where the previous close is above `high_above_ticks`; all 0: no bands
+        ("middle_ppm", "<u4"),  # where it is neither that nor below `low_below_ticks`
+        ("low_ppm", "<u4"),  # where it is below `low_below_ticks`
+        ("step_ppm", "<u4"),  # the reference price moves by so much at least
+        ("high_above_ticks", "<i8"),
+        ("low_below_ticks", "<i8"),
+        ("low_most_ticks", "<i8"),  # a width by `low_ppm` is no more than that; 0: whatever it is
+        ("window_ns", "<i8"),  # of the trades that the reference price is the mean of
+        ("limit_ns", "<i8"),  # a limit state of that length ends in a pause
+        ("pause_ns", "<i8"),
+        *_COMMAND_TAIL,
+    ]
+)
+"""Limit up, limit down: an instrument's bands around the mean of its latest trades."""
 
 CONTROL: Final = np.dtype(
     [
@@ -261,7 +279,7 @@ DEFINITION_EVENT: Final = np.dtype(
 SETTING_EVENT: Final = np.dtype(
     [
         *_ANSWER_HEAD,
-        ("value", "<i8"),  # PHASE_CHANGED, ACCOUNT_STATUS_SET: now, and before
+        ("value", "<i8"),  # of a phase, a status, a limit state: now, and before; BANDS_MOVED: lower, upper
         ("previous_value", "<i8"),
         ("reference_price_ticks", "<i8"),
         ("until_ns", "<i8"),
@@ -274,7 +292,7 @@ SETTING_EVENT: Final = np.dtype(
         ("_reserved3", "V32"),
     ]
 )
-"""Events of SETTING commands, of sessions and margin calls."""
+"""Events of SETTING commands, of sessions, margin calls and bands."""
 
 KINDS: Final[dict[CommandKind, tuple[np.dtype[np.void], tuple[str, ...]]]] = {
     CommandKind.NEW_ORDER: (
@@ -321,6 +339,7 @@ KINDS: Final[dict[CommandKind, tuple[np.dtype[np.void], tuple[str, ...]]]] = {
     CommandKind.ADJUST_POSITION: (ADMIN, ("account", "instrument", "quantity_lots")),
     CommandKind.SET_PHASE: (SETTING, ("instrument", "value", "next_value", "until_ns", "reference_price_ticks")),
     CommandKind.SET_ACCOUNT_STATUS: (SETTING, ("account", "value")),
+    CommandKind.SET_BAND_WIDTH: (SETTING, ("instrument", "value", "reference_price_ticks")),
     CommandKind.SET_RISK_LIMITS: (
         LIMITS,
         (
@@ -353,6 +372,22 @@ KINDS: Final[dict[CommandKind, tuple[np.dtype[np.void], tuple[str, ...]]]] = {
     CommandKind.SET_MARKET_BREAKER: (MARKET, ("level1_ppm", "level2_ppm", "level3_ppm", "pause_ns")),
     CommandKind.TRANSFER_POSITION: (TRANSFER, ("account", "instrument", "to_account", "quantity_lots")),
     CommandKind.SET_THROTTLE: (THROTTLE, ("instrument", "orders_per_second", "burst_orders")),
+    CommandKind.SET_BANDS: (
+        BANDS,
+        (
+            "instrument",
+            "high_ppm",
+            "middle_ppm",
+            "low_ppm",
+            "step_ppm",
+            "high_above_ticks",
+            "low_below_ticks",
+            "low_most_ticks",
+            "window_ns",
+            "limit_ns",
+            "pause_ns",
+        ),
+    ),
     CommandKind.EPOCH_START: (
         CONTROL,
         (
@@ -422,6 +457,10 @@ EVENT_LAYOUTS: Final[dict[EventKind, np.dtype[np.void]]] = {
     EventKind.MARGIN_CALLED: SETTING_EVENT,
     EventKind.SESSION_OPENED: SETTING_EVENT,
     EventKind.THROTTLE_SET: SETTING_EVENT,
+    EventKind.BANDS_SET: SETTING_EVENT,
+    EventKind.BAND_WIDTH_SET: SETTING_EVENT,
+    EventKind.BANDS_MOVED: SETTING_EVENT,
+    EventKind.LIMIT_STATE_CHANGED: SETTING_EVENT,
 }
 
 COMMAND_COLUMNS: Final = (

@@ -26,6 +26,7 @@ from lockstep.stream.enums import AckPolicy as AckPolicy
 from lockstep.stream.enums import CommandKind as CommandKind
 from lockstep.stream.enums import EventFlag as EventFlag
 from lockstep.stream.enums import EventKind as EventKind
+from lockstep.stream.enums import LimitState as LimitState
 from lockstep.stream.enums import MassCancelFlag as MassCancelFlag
 from lockstep.stream.enums import OrderFlag as OrderFlag
 from lockstep.stream.enums import OrderType as OrderType
@@ -35,6 +36,7 @@ from lockstep.stream.enums import SelfTradePrevention as SelfTradePrevention
 from lockstep.stream.enums import Side as Side
 from lockstep.stream.enums import TimeInForce as TimeInForce
 from lockstep.stream.layouts import ADMIN as ADMIN
+from lockstep.stream.layouts import BANDS as BANDS
 from lockstep.stream.layouts import COMMAND as COMMAND
 from lockstep.stream.layouts import CONTROL as CONTROL
 from lockstep.stream.layouts import CONTROL_EVENT as CONTROL_EVENT

@@ -4,6 +4,7 @@ import numpy as np
 
 from lockstep.stream.records import (
     ADMIN,
+    BANDS,
     COMMAND,
     RULES,
     SETTING,
@@ -59,6 +60,21 @@ def new_order(pick, now_ns):
     )
 
 
+def _bands(pick):
+    instrument, draw = pick.choice(INSTRUMENTS), pick.random()
+    if draw < 0.3:
+        value, price = pick.randint(1, 2), pick.choice((0, 98))
+        return record(
+            CommandKind.SET_BAND_WIDTH, SETTING, instrument=instrument, value=value, reference_price_ticks=price
+        )
+    if draw < 0.6:
+        return record(CommandKind.SET_BANDS, BANDS, instrument=instrument)
+    return record(
+        CommandKind.SET_BANDS, BANDS, instrument=instrument, high_ppm=30_000, middle_ppm=30_000, low_ppm=30_000,
+        step_ppm=10_000, window_ns=200, limit_ns=30, pause_ns=40,
+    )  # fmt: skip
+
+
 def administer(pick):
     phase = pick.choice((*_CALLS, Phase.CONTINUOUS, Phase.CONTINUOUS, Phase.CONTINUOUS))
     account, instrument = pick.choice(ACCOUNTS), pick.choice((0, *INSTRUMENTS))
@@ -75,6 +91,7 @@ def administer(pick):
                 CommandKind.SET_PRICE_LIMITS, RULES, instrument=pick.choice(INSTRUMENTS), breaker_ppm=30_000,
                 breaker_window_ns=40, breaker_pause_ns=60, breaker_phase=Phase.VOLATILITY_AUCTION,
             ),
+            *(_bands(pick) for _ in range(2)),
         )
     )  # fmt: skip
 

@@ -100,7 +100,8 @@ feed_pb2.InstrumentStatus,
             band_high_ticks=high, band_known=status.band_ppm is not None, indicative_ticks=status.indicative_ticks,
             indicative_lots=status.indicative_lots, imbalance_lots=status.imbalance_lots,
             imbalance_side=status.imbalance_side,
-            halt_level=fold.statuses.of(MARKET).halt_level,
+            halt_level=fold.statuses.of(MARKET).halt_level, limit_state=status.limit_state,
+            limit_until_ns=status.limit_until_ns,
         )  # fmt: skip
         day = fold.days.of(number, fold.timestamp_ns)
         bar = day.bar

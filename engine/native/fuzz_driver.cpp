@@ -33,6 +33,12 @@ void check(const State& state) {
         const Handle ask = book.halves[1].best;
         const bool crossed = bid != kNone && ask != kNone && state.levels[bid].price >= state.levels[ask].price;
         require(book.phase != phase::CONTINUOUS || !crossed, "a book is crossed");
+        if (book.bands_hold()) {
+            const Bands& bands = *book.bands;
+            require(bid == kNone || state.levels[bid].price <= bands.high, "a bid is above its band");
+            require(ask == kNone || state.levels[ask].price >= bands.low, "an offer is below its band");
+            require(bands.state == bands::state_now(state, book, bands), "a limit state is not what the book says");
+        }
     }
     for (Handle at = 1; at < state.accounts.end(); ++at) {
         const Account& account = state.accounts[at];
@@ -106,7 +112,7 @@ private:
 
 u8 some_kind(Random& random) {
     constexpr u8 kKinds[] = {2,  2,  3,  3,  4,  5,  64, 65, 66, 66,  67,  67,
-                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 195, 195, 192};
+                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 80, 81, 195, 195, 192};
     if (random.below(100) < 70) return command_kind::NEW_ORDER;
     return kKinds[random.below(std::size(kKinds))];
 }
@@ -170,6 +176,26 @@ Command some_command(Random& random) {
             command.rules.breaker_window_ns = static_cast<i64>(1 + random.below(3'000));
             command.rules.breaker_pause_ns = static_cast<i64>(1 + random.below(40));
             command.rules.breaker_phase = random.below(2) == 0 ? phase::HALT : phase::VOLATILITY_AUCTION;
+        }
+        if (head.kind == command_kind::SET_BANDS && random.below(4) != 0) {
+            command.bands = {};
+            if (random.below(3) != 0) {
+                BandTerms& terms = command.bands;
+                for (u32* ppm : {&terms.high_ppm, &terms.middle_ppm, &terms.low_ppm, &terms.step_ppm}) {
+                    *ppm = static_cast<u32>(1 + random.below(400'000));
+                }
+                terms.high_above_ticks = static_cast<i64>(random.below(60));
+                terms.low_below_ticks = static_cast<i64>(random.below(30));
+                terms.low_most_ticks = static_cast<i64>(random.below(8));
+                terms.window_ns = static_cast<i64>(1 + random.below(3'000));
+                terms.limit_ns = static_cast<i64>(1 + random.below(100));
+                terms.pause_ns = static_cast<i64>(1 + random.below(100));
+            }
+        }
+        if (head.kind == command_kind::SET_BAND_WIDTH && random.below(8) != 0) {
+            head.instrument = static_cast<u32>(random.below(4));
+            command.setting.value = static_cast<u8>(1 + random.below(2));
+            command.setting.reference_price_ticks = static_cast<i64>(random.below(3) == 0 ? random.below(40) : 0);
         }
         if (head.kind == command_kind::SET_MARKET_BREAKER) {
             command.market = {};

@@ -81,6 +81,7 @@ class Account:
         "borrows",
         "by_client_id",
         "cash",
+        "children",
         "day_trades",
         "flags",
         "goes_short",
@@ -118,6 +119,8 @@ class Account:
         # Live orders: all of them by exchange id, and those that have a client id by that.
         self.orders: dict[int, Order] = {}
         self.by_client_id: dict[int, Order] = {}
+        # How many of them wait for a parent.
+        self.children = 0
 
     def position(self, instrument_id: int) -> Position:
         """The account's position, made when it is first asked for."""

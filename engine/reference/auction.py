@@ -60,11 +60,11 @@ def _at_each_price(book: Book, candidates: set[int]) -> Iterator[Equilibrium]:
         demand -= bids.get(price, 0)
 
 
-def uncross(state: State, book: Book, asker: Asker, out: Output) -> None:
-    """Trade the book at its equilibrium; it is not crossed afterwards."""
+def uncross(state: State, book: Book, asker: Asker, out: Output) -> int:
+    """Trade the book at its equilibrium; it is not crossed afterwards. The price; 0: nothing trades."""
     price, volume, _ = equilibrium(book)
     if not volume:
-        return
+        return 0
     while True:
         bid, ask = book.bids.best(), book.asks.best()
         if bid is None or ask is None or bid.price < price or ask.price > price:
@@ -77,6 +77,7 @@ def uncross(state: State, book: Book, asker: Asker, out: Output) -> None:
         else:
             trade_in_auction(state, buy, sell, lots=lots, price=price, out=out)
     book.last = book.reference = price
+    return price
 
 
 def _brings_too_much(sell: Order, lots: int, price: int) -> bool:

@@ -10,12 +10,12 @@ from typing import Final, NamedTuple
 
 from sortedcontainers import SortedDict, SortedKeyList
 
+from lockstep.engine.reference.bands import PPM, Bands
 from lockstep.engine.reference.limits import Throttle
 from lockstep.engine.reference.order import IN_BOOK, LIMITED_TYPES, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.stood import Extremes
 from lockstep.engine.reference.words import BUY, CONTINUOUS, HIDDEN, SELL
 
-PPM: Final = 10**6
 DEFAULT_MARGIN_PPM: Final = (500_000, 250_000)
 """Initial and maintenance margin of an instrument that was given no other (*Margin accounts*)."""
 
@@ -116,6 +116,7 @@ class Book:
     __slots__ = (
         "asks",
         "band_ppm",
+        "bands",
         "bids",
         "breaker_pause_ns",
         "breaker_phase",
@@ -173,6 +174,8 @@ class Book:
         self.last = self.reference = 0
         self.maker_fee_ppm = self.taker_fee_ppm = 0
         self.band_ppm = self.collar_ppm = 0
+        # Limit up, limit down; None: it has no such bands.
+        self.bands: Bands | None = None
         self.breaker_ppm = self.breaker_window_ns = self.breaker_pause_ns = self.breaker_phase = 0
         # Of the prices that stood within the breaker's span; empty: none did.
         self.highest, self.lowest = Extremes(is_highest=True), Extremes(is_highest=False)
@@ -206,15 +209,23 @@ class Book:
             return None
         return around(self.reference, self.band_ppm)
 
+    def bands_in_force(self) -> "Span | None":
+        """Between which prices it may trade now; None: there is no such limit (*Limit up and limit down*)."""
+        if self.bands is None or not self.bands.reference or self.phase != CONTINUOUS:
+            return None
+        return Span(low=self.bands.low, high=self.bands.high)
+
     def limit_of(self, side: int, order_type: int, price: int) -> int | None:
         """How far a taker may go; None: without limit (*Matching*)."""
         limit = price or None
-        band = None if order_type in LIMITED_TYPES else self.band()
-        if band is None:
+        if order_type in LIMITED_TYPES:
             return limit
-        if side == BUY:
-            return band.high if limit is None else min(limit, band.high)
-        return band.low if limit is None else max(limit, band.low)
+        for band in (self.band(), self.bands_in_force()):
+            if band is not None and side == BUY:
+                limit = band.high if limit is None else min(limit, band.high)
+            elif band is not None:
+                limit = band.low if limit is None else max(limit, band.low)
+        return limit
 
     def own(self, side: int) -> Half:
         """The half in which an order of this side rests."""

@@ -12,8 +12,15 @@ from lockstep.engine.reference import margin
 from lockstep.engine.reference.accounts import MAX_POSITION_LOTS
 from lockstep.engine.reference.book import PPM, around
 from lockstep.engine.reference.entry import Entry
-from lockstep.engine.reference.order import LIMITED_TYPES, MOST_CHILDREN, WAITS_FOR_PARENT, is_within
-from lockstep.engine.reference.terms import is_taken_in
+from lockstep.engine.reference.order import (
+    IN_BOOK,
+    LIMITED_TYPES,
+    MOST_CHILDREN,
+    MOST_WAITING,
+    WAITS_FOR_PARENT,
+    is_within,
+)
+from lockstep.engine.reference.terms import gather, is_taken_in
 from lockstep.engine.reference.words import (
     BANNED,
     BUY,
@@ -131,6 +138,27 @@ def band(entry: Entry) -> Code | None:
     return Code.OUTSIDE_BAND
 
 
+def price_bands(entry: Entry) -> Code | None:
+    """*New order* check 13a; *Limit up and limit down*."""
+    order = entry.order
+    waits = order.place != IN_BOOK or gather(entry.book.phase, order.tif)
+    return None if waits or order.order_type not in LIMITED_TYPES else outside_bands(entry)
+
+
+def price_bands_of_a_child(entry: Entry) -> Code | None:
+    """*Contingent orders* 3: the same of an order that waited for its parent; one that waits on is asked later."""
+    return None if entry.order.is_stop else outside_bands(entry)
+
+
+def outside_bands(entry: Entry) -> Code | None:
+    """*Stops* 3: the same of an order that waited and goes to the market now."""
+    order, within = entry.order, entry.book.bands_in_force()
+    if within is None or order.order_type not in LIMITED_TYPES:
+        return None
+    too_far = order.price > within.high if order.side == BUY else order.price < within.low
+    return Code.OUTSIDE_BAND if too_far else None
+
+
 def collar(entry: Entry) -> Code | None:
     """*New order* check 14: no limit is absurdly good for the others (*Price limits*)."""
     order, book = entry.order, entry.book
@@ -177,6 +205,12 @@ def parent(entry: Entry) -> Code | None:
         and len(one.children) < MOST_CHILDREN
     )
     return None if good else Code.BAD_PARENT
+
+
+def waiting_children(entry: Entry) -> Code | None:
+    """*New order* check 18b; *Contingent orders*."""
+    too_many = entry.parent_id and entry.account.children >= MOST_WAITING
+    return Code.TOO_MANY_CHILDREN if too_many else None
 
 
 def close_only(entry: Entry) -> Code | None:

@@ -25,7 +25,7 @@ from lockstep.engine.contract import (
 from lockstep.engine.pages import AccountsPage, InstrumentsPage, OrdersPage
 from lockstep.engine.reference import admin, events, image, mass, pages, schedule, settings, views
 from lockstep.engine.reference.cancel import cancel, gateway_refusal
-from lockstep.engine.reference.families import let_children_go
+from lockstep.engine.reference.endings import finish
 from lockstep.engine.reference.new_order import new_order
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.records import AnyCommand, read_command
@@ -67,6 +67,8 @@ HANDLERS: Final[dict[int, Handler]] = {
     CommandKind.SET_INDEX: settings.set_index,
     CommandKind.SET_MARKET_BREAKER: settings.set_market_breaker,
     CommandKind.SET_THROTTLE: settings.set_throttle,
+    CommandKind.SET_BANDS: settings.set_bands,
+    CommandKind.SET_BAND_WIDTH: settings.set_band_width,
     CommandKind.EPOCH_START: admin.control,
     CommandKind.GROW: admin.control,
     CommandKind.GROW_REVOKED: admin.control,
@@ -82,7 +84,7 @@ def execute(state: State, command: AnyCommand, out: Output) -> None:
         events.refused(out, command, EventKind.REJECTED, Code.UNKNOWN_COMMAND)
     else:
         handler(state, command, out)
-        let_children_go(state, out)
+        finish(state, out)
 
 
 class ReferenceEngine:

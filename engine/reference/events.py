@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from lockstep.engine.reference import records
 from lockstep.engine.reference.accounts import Account
+from lockstep.engine.reference.bands import Bands
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.order import Order
 from lockstep.engine.reference.output import Output
@@ -19,7 +20,7 @@ from lockstep.engine.reference.records import (
     OrderCommand,
     TransferCommand,
 )
-from lockstep.engine.reference.words import BUY, HIDDEN, MARKET, SELL, STOP_LIMIT
+from lockstep.engine.reference.words import BUY, HIDDEN, MARKET, SELL
 from lockstep.stream.records import CommandKind, EventFlag, EventKind
 
 # Plain ints: the operators of a Flag make a member of it for every result.
@@ -172,34 +173,11 @@ def replaced(out: Output, order: Order, before: Before, *, session_no: int, flag
     )
 
 
-def triggered(out: Output, order: Order) -> None:
-    """TRIGGERED: a stop order was set off (*Stops* 3)."""
-    records.order_event(
-        out,
-        kind=EventKind.TRIGGERED,
-        side=order.side,
-        instrument=order.book.instrument_id,
-        account=order.account.account_id,
-        session_id=order.session_id,
-        order_id=order.order_id,
-        client_order_id=order.client_order_id,
-        price_ticks=order.price,
-        quantity_lots=order.leaves,
-        leaves_lots=order.leaves,
-        stop_price_ticks=order.stop_price,
-        order_type=order.order_type,
-        tif=order.tif,
-        stp=order.stp,
-        order_flags=order.flags,
-        flags=BOOKS if order.order_type == STOP_LIMIT else 0,
-        display_lots=order.display,
-        expire_ns=order.expire_ns,
-        previous_price_ticks=order.stop_price,
-    )
+def triggered(out: Output, order: Order, *, flags: int, stop_price: int) -> None:
+    """TRIGGERED: a stop order was set off at `stop_price` (*Stops* 3), or an order's parent has ended (0).
 
-
-def let_go(out: Output, order: Order, *, flags: int) -> None:
-    """TRIGGERED: an order's parent has ended, and it goes to the market (*Contingent orders* 3)."""
+    *Contingent orders* 3.
+    """
     records.order_event(
         out,
         kind=EventKind.TRIGGERED,
@@ -220,6 +198,7 @@ def let_go(out: Output, order: Order, *, flags: int) -> None:
         flags=flags,
         display_lots=order.display,
         expire_ns=order.expire_ns,
+        previous_price_ticks=stop_price,
     )
 
 
@@ -420,6 +399,31 @@ def phase_changed(out: Output, book: Book, asker: Asker, *, previous: int) -> No
         previous_value=previous,
         reference_price_ticks=book.reference,
         until_ns=book.until_ns,
+    )
+
+
+def bands_moved(out: Output, book: Book, bands: Bands) -> None:
+    """BANDS_MOVED: between which prices the instrument trades now (*Limit up and limit down*)."""
+    records.setting_event(
+        out,
+        kind=EventKind.BANDS_MOVED,
+        instrument=book.instrument_id,
+        value=bands.low,
+        previous_value=bands.high,
+        reference_price_ticks=bands.reference,
+    )
+
+
+def limit_state_changed(out: Output, book: Book, bands: Bands, *, previous: int) -> None:
+    """LIMIT_STATE_CHANGED: where the best prices stand within the bands (*Limit up and limit down*)."""
+    records.setting_event(
+        out,
+        kind=EventKind.LIMIT_STATE_CHANGED,
+        instrument=book.instrument_id,
+        value=bands.state,
+        previous_value=previous,
+        reference_price_ticks=bands.reference,
+        until_ns=bands.until_ns,
     )
 
 

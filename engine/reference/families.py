@@ -18,6 +18,7 @@ from lockstep.stream.codes import Code
 
 CHECKS: Final[tuple[Check, ...]] = (
     checks.account_status,
+    checks.price_bands_of_a_child,
     checks.worth_range,
     checks.order_worth,
     checks.close_only,
@@ -37,26 +38,13 @@ def adopt(state: State, child: Order, parent: Order) -> None:
     state.wait(child, WAITS_FOR_PARENT)
 
 
-def let_children_go(state: State, out: Output) -> None:
-    """*Contingent orders* 1 to 3, when all else of a command is done: one child at a time."""
-    while state.are_children_due:
-        orphan = _next_orphan(state)
-        child = _next_to_go(state) if orphan is None else None
-        if orphan is not None:
-            _settle_orphan(state, orphan, out)
-        elif child is not None:
-            _send(state, child, out)
-        else:
-            state.are_children_due = False
-
-
-def _next_orphan(state: State) -> Order | None:
+def next_orphan(state: State) -> Order | None:
     """A child whose parent has ended since; its parent is known until that is dealt with."""
     waiting: Iterable[Order] = state.children.values()
     return next((one for one in waiting if one.parent is not None and one.parent.order_id not in state.orders), None)
 
 
-def _settle_orphan(state: State, child: Order, out: Output) -> None:
+def settle_orphan(state: State, child: Order, out: Output) -> None:
     """*Contingent orders* 1 and 2."""
     lots = min(child.parent_lots, child.leaves)
     if not lots:
@@ -73,17 +61,19 @@ def _settle_orphan(state: State, child: Order, out: Output) -> None:
         events.taken_off(out, child, NOBODY, lots=off, code=Code.PARENT_ENDED, leaves=lots)
 
 
-def _next_to_go(state: State) -> Order | None:
+def next_to_go(state: State) -> Order | None:
+    """*Contingent orders* 3: one that waits for nothing any more."""
     waiting: Iterable[Order] = state.children.values()
     return next((one for one in waiting if one.parent is None and one.book.phase == CONTINUOUS), None)
 
 
-def _send(state: State, child: Order, out: Output) -> None:
+def send(state: State, child: Order, out: Output) -> None:
     """*Contingent orders* 3: it is checked, and enters as a new order does."""
     book = child.book
     state.withdraw(child)
+    state.touch(book)
     child.parent_lots = 0
-    events.let_go(out, child, flags=WAITS if child.is_stop else BOOKS)
+    events.triggered(out, child, flags=WAITS if child.is_stop else BOOKS, stop_price=0)
     code = first_refusal(Entry(state, child, out.now_ns, worth=child.lot_micros * child.leaves), CHECKS)
     if code is not None:
         lots, child.leaves = child.leaves, 0

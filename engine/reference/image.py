@@ -1,6 +1,7 @@
 """*State*: engine state to snapshot content and back."""
 
 from lockstep.engine.reference.accounts import Account, Position
+from lockstep.engine.reference.bands import MOST_SALES, Bands, BandTerms, Sales
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.limits import NO_LIMITS, Limits, LimitValues, Throttle
 from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_PARENT, WAITS_FOR_STOP, Order
@@ -11,11 +12,13 @@ from lockstep.engine.snapshot_format import (
     HIGHEST,
     LOWEST,
     AccountRow,
+    BandRow,
     InstrumentRow,
     MarketRow,
     OrderRow,
     OwnerRow,
     PositionRow,
+    SalesRow,
     SessionRow,
     SnapshotError,
     StateImage,
@@ -54,6 +57,13 @@ def image_of(state: State) -> StateImage:
             for book in books
             for queue, extremes in ((HIGHEST, book.highest), (LOWEST, book.lowest))
             for stood in extremes.rows
+        ),
+        bands=tuple(_band_row(book.instrument_id, book.bands) for book in books if book.bands is not None),
+        sales=tuple(
+            SalesRow(book.instrument_id, *sales)
+            for book in books
+            if book.bands is not None
+            for sales in book.bands.sales
         ),
     )
 
@@ -97,6 +107,20 @@ def _instrument_row(book: Book) -> InstrumentRow:
         index_weight=book.index_weight,
         close_ticks=book.close,
         **_throttle_fields(book.throttle),
+    )
+
+
+def _band_row(instrument_id: int, bands: Bands) -> BandRow:
+    return BandRow(
+        instrument=instrument_id,
+        **bands.terms._asdict(),
+        factor=bands.factor,
+        reference_ticks=bands.reference,
+        since_ns=bands.since_ns,
+        low_ticks=bands.low,
+        high_ticks=bands.high,
+        state=bands.state,
+        until_ns=bands.until_ns,
     )
 
 
@@ -201,6 +225,10 @@ def state_of(image: StateImage) -> State:
         _restore_order(state, row)
     for stood in image.stood:
         _restore_stood(state, stood)
+    for banded in image.bands:
+        _restore_bands(state, banded)
+    for sales in image.sales:
+        _restore_sales(state, sales)
     return state
 
 
@@ -288,6 +316,30 @@ def _restore_stood(state: State, row: StoodRow) -> None:
     extremes.rows.append(Stood(row.price_ticks, row.until_ns))
     if len(extremes.rows) > MOST_STOOD:
         raise SnapshotError(f"snapshot has more than {MOST_STOOD} prices in a queue of a breaker's span")
+
+
+def _restore_bands(state: State, row: BandRow) -> None:
+    book = state.books.get(row.instrument)
+    if book is None:
+        raise SnapshotError(f"snapshot row {row} names an instrument that is not in the snapshot")
+    bands = book.bands = Bands(BandTerms(*(getattr(row, name) for name in BandTerms._fields)))
+    bands.factor = row.factor
+    bands.reference = row.reference_ticks
+    bands.since_ns = row.since_ns
+    bands.low, bands.high = row.low_ticks, row.high_ticks
+    bands.state = row.state
+    bands.until_ns = row.until_ns
+
+
+def _restore_sales(state: State, row: SalesRow) -> None:
+    book = state.books.get(row.instrument)
+    if book is None or book.bands is None:
+        raise SnapshotError(f"snapshot row {row} names an instrument that has no bands in the snapshot")
+    if not row.count:
+        raise SnapshotError(f"snapshot row {row} is of no trade")
+    book.bands.sales.append(Sales(row.first_ns, row.count, row.ticks))
+    if len(book.bands.sales) > MOST_SALES:
+        raise SnapshotError(f"snapshot has more than {MOST_SALES} rows in the window of an instrument's bands")
 
 
 def _known(state: State, row: PositionRow | OrderRow) -> tuple[Account, Book]:

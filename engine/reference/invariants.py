@@ -2,11 +2,14 @@
 
 from collections import Counter
 
+from lockstep.engine.reference.bands import MOST_SALES
 from lockstep.engine.reference.book import Book, Half
 from lockstep.engine.reference.engine import ReferenceEngine
+from lockstep.engine.reference.limit_state import state_now
 from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_PARENT, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.stops import next_set_off
+from lockstep.engine.reference.words import LIMIT_DOWN, LIMIT_UP
 from lockstep.stream.records import I64_MAX, REMEMBERED_NUMBERS, OrderType, Phase, Side
 
 
@@ -55,9 +58,25 @@ def _check_book(book: Book, live: dict[int, Order]) -> None:
     _check_half(book, book.bids, Side.BUY, live)
     _check_half(book, book.asks, Side.SELL, live)
     _check_waiting(book, live)
+    _check_bands(book)
     bid, ask = book.bids.best(), book.asks.best()
     if book.phase == Phase.CONTINUOUS and bid is not None and ask is not None:
         _require(bid.price < ask.price, f"book {book.instrument_id} is crossed: {bid.price} >= {ask.price}")
+
+
+def _check_bands(book: Book) -> None:
+    bands, within = book.bands, book.bands_in_force()
+    if bands is None:
+        return
+    what = f"bands of {book.instrument_id}"
+    _require(len(bands.sales) <= MOST_SALES, f"{what}: {len(bands.sales)} rows")
+    _require(bands.state == state_now(book), f"{what}: state {bands.state}, the book says {state_now(book)}")
+    _require(bool(bands.until_ns) == (bands.state in (LIMIT_UP, LIMIT_DOWN)), f"{what}: {bands.state} until when?")
+    if within is not None:
+        bid, ask = book.bids.best(), book.asks.best()
+        _require(1 <= within.low <= bands.reference <= within.high, f"{what}: {within} around {bands.reference}")
+        _require(bid is None or bid.price <= within.high, f"{what}: a bid is above the upper one")
+        _require(ask is None or ask.price >= within.low, f"{what}: an offer is below the lower one")
 
 
 def _check_half(book: Book, half: Half, side: Side, live: dict[int, Order]) -> None:
@@ -130,12 +149,15 @@ def _check_sessions(state: State) -> None:
 
 def _check_accounts(state: State, live: dict[int, Order]) -> None:
     _require(all(order_id in live for order_id in state.children), "a child waits that is not live")
+    _require(not state.touched, f"instruments {state.touched} were not looked at")
     for number, account in state.accounts.items():
         own = {order_id: order for order_id, order in live.items() if order.account is account}
         _require(own == account.orders, f"account {number}: its map of live orders is wrong")
         by_client_id = {order.client_order_id: order for order in own.values() if order.client_order_id}
         _require(by_client_id == account.by_client_id, f"account {number}: its map of client ids is wrong")
-        _check_children(state, [order for order in own.values() if not order.binds])
+        children = [order for order in own.values() if not order.binds]
+        _require(len(children) == account.children, f"account {number} counts {account.children} children")
+        _check_children(state, children)
         own = {order_id: order for order_id, order in own.items() if order.binds}
         buys = sum(o.lot_micros * o.leaves for o in own.values() if o.side == Side.BUY)
         sells = sum(o.lot_micros * o.leaves for o in own.values() if o.side == Side.SELL)

@@ -80,6 +80,8 @@ def _trade(state: State, taker: Order, maker: Order, *, session_no: int, out: Ou
     rates = Rates(taker_ppm=book.taker_fee_ppm, maker_ppm=book.maker_fee_ppm)
     fees = settle(state, taker=taker, maker=maker, lots=lots, price=price, rates=rates, now_ns=out.now_ns)
     book.last = price
+    if book.bands is not None:
+        book.bands.note(price, out.now_ns)
     events.trade(out, taker=taker, maker=maker, lots=lots, price=price, fees=fees, session_no=session_no, flags=0)
     if not maker.leaves:
         state.forget(maker)

@@ -13,7 +13,7 @@ from lockstep.engine.reference.checks import Check, first_refusal
 from lockstep.engine.reference.entry import Entry, take_tokens
 from lockstep.engine.reference.events import BOOKS, WAITS
 from lockstep.engine.reference.matching import enter
-from lockstep.engine.reference.order import WAITS_FOR_CLOSE, WAITS_FOR_STOP, Order
+from lockstep.engine.reference.order import WAITS_FOR_CLOSE, WAITS_FOR_PARENT, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.records import OrderCommand
 from lockstep.engine.reference.state import State
@@ -34,12 +34,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks.minimum,
     checks.expiry,
     checks.band,
+    checks.price_bands,
     checks.collar,
     checks.order_size,
     checks.worth_range,
     checks.order_worth,
     checks.client_id,
     checks.parent,
+    checks.waiting_children,
     checks.close_only,
     checks.position_limit,
     checks.day_trader,
@@ -55,7 +57,7 @@ CHECKS: Final[tuple[Check, ...]] = (
 )
 """5 to 26."""
 CHECKS_OF_A_CHILD: Final[tuple[Check, ...]] = tuple(
-    check for check in CHECKS if check not in (*families.CHECKS[3:], checks.post_only)
+    check for check in CHECKS if check not in (*families.CHECKS[4:], checks.post_only)
 )
 """*Contingent orders*: what binds and exposes is asked when it goes to the market."""
 
@@ -93,6 +95,10 @@ def _order_of(command: OrderCommand, account: Account, book: Book, order_id: int
     if gathers(order):
         order.held = held_to(book, order.side, order.price)
     order.lot_micros = lot_micros_of(order)
+    if command.parent_id:
+        order.place = WAITS_FOR_PARENT
+    elif order.is_stop:
+        order.place = WAITS_FOR_STOP
     return order
 
 
@@ -102,6 +108,7 @@ def _admit(entry: Entry, session_no: int, out: Output) -> None:
     if order.account.limits is not None:
         order.account.limits.count_order(out.now_ns)
     take_tokens(entry)
+    state.touch(book)
     if entry.parent is not None:
         events.accepted(out, order, session_no=session_no, flags=WAITS)
         families.adopt(state, order, entry.parent)

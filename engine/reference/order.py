@@ -28,6 +28,8 @@ IN_BOOK, WAITS_FOR_STOP, WAITS_FOR_CLOSE, WAITS_FOR_PARENT = 0, 1, 2, 3
 """Places of a live order."""
 MOST_CHILDREN: Final = 4
 """Of one parent (*Contingent orders*)."""
+MOST_WAITING: Final = 1024
+"""Orders of one account that wait for a parent (*Contingent orders*)."""
 RESTING_TIFS: Final = (DAY, GTC, GTD)
 LIMITED_TYPES: Final = (LIMIT, STOP_LIMIT, OCO)
 """Types whose price is a limit."""

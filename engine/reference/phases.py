@@ -6,6 +6,7 @@ from lockstep.engine.reference import events
 from lockstep.engine.reference.auction import uncross
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.events import Asker
+from lockstep.engine.reference.limit_state import open_bands
 from lockstep.engine.reference.order import Order
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.state import State
@@ -34,19 +35,25 @@ class Change(NamedTuple):
 
 
 def enter_phase(state: State, book: Book, change: Change, asker: Asker, out: Output) -> None:
-    """*Phases*, "A change of phase does, in order", 1 to 4."""
+    """*Phases*, "A change of phase does, in order", 1 to 5."""
     previous = book.phase
     book.phase, book.next_phase, book.until_ns = change
     book.begin_span()
+    if book.bands is not None:
+        book.bands.begin_anew()
+    state.touch(book)
     state.are_children_due = True
     events.phase_changed(out, book, asker, previous=previous)
+    opening = 0
     if book.phase == CONTINUOUS or (book.phase == CLOSED and previous in AUCTIONS):
-        uncross(state, book, asker, out)
+        opening = uncross(state, book, asker, out)
     _end_orders(state, book, previous, asker, out)
     if book.phase == CLOSING_AUCTION:
         _let_in_for_close(book)
     if book.phase == CLOSED and previous != CLOSED:
         book.close = book.last or book.close
+    if book.phase == CONTINUOUS:
+        open_bands(state, book, opening, out)
 
 
 def _end_orders(state: State, book: Book, previous: int, asker: Asker, out: Output) -> None:

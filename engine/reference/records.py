@@ -213,6 +213,36 @@ class ThrottleCommand(NamedTuple):
     tag: int
 
 
+class BandCommand(NamedTuple):
+    """Limit up, limit down: an instrument's bands around the mean of its latest trades."""
+
+    kind: int
+    side: int
+    order_type: int
+    tif: int
+    stp: int
+    flags: int
+    gateway: int
+    session_id: int
+    session_no: int
+    account: int
+    instrument: int
+    client_order_id: int
+    order_id: int
+    high_ppm: int
+    middle_ppm: int
+    low_ppm: int
+    step_ppm: int
+    high_above_ticks: int
+    low_below_ticks: int
+    low_most_ticks: int
+    window_ns: int
+    limit_ns: int
+    pause_ns: int
+    received_ns: int
+    tag: int
+
+
 class ControlCommand(NamedTuple):
     """What the sequencer itself says in the stream."""
 
@@ -251,6 +281,7 @@ AnyCommand = (
     | MarketCommand
     | TransferCommand
     | ThrottleCommand
+    | BandCommand
     | ControlCommand
 )
 
@@ -262,6 +293,7 @@ _RULES: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")
 _MARKET: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")
 _TRANSFER: Final = Struct("<BBBBBBHQQIIQQI4xq48xqQ")
 _THROTTLE: Final = Struct("<BBBBBBHQQIIQQqq48xqQ")
+_BANDS: Final = Struct("<BBBBBBHQQIIQQIIIIqqqqqqqQ")
 _CONTROL: Final = Struct("<BBBBBBHQQIIQQQQHHHHB7xQQQQ16x")
 _EVENT: Final = Struct("<QIBBHIIQQQQqqqQQQIIqqqqQq")
 _ORDER_EVENT: Final = Struct("<QIBBHIIQQQQqqq8xqQBBBBIqq8xqqq")
@@ -283,6 +315,7 @@ _COMMANDS: Final[dict[int, tuple[type[AnyCommand], Struct]]] = {
     CommandKind.ADJUST_POSITION: (AdminCommand, _ADMIN),
     CommandKind.SET_PHASE: (SettingCommand, _SETTING),
     CommandKind.SET_ACCOUNT_STATUS: (SettingCommand, _SETTING),
+    CommandKind.SET_BAND_WIDTH: (SettingCommand, _SETTING),
     CommandKind.SET_RISK_LIMITS: (LimitCommand, _LIMITS),
     CommandKind.SET_FEES: (RuleCommand, _RULES),
     CommandKind.SET_PRICE_LIMITS: (RuleCommand, _RULES),
@@ -291,6 +324,7 @@ _COMMANDS: Final[dict[int, tuple[type[AnyCommand], Struct]]] = {
     CommandKind.SET_MARKET_BREAKER: (MarketCommand, _MARKET),
     CommandKind.TRANSFER_POSITION: (TransferCommand, _TRANSFER),
     CommandKind.SET_THROTTLE: (ThrottleCommand, _THROTTLE),
+    CommandKind.SET_BANDS: (BandCommand, _BANDS),
     CommandKind.EPOCH_START: (ControlCommand, _CONTROL),
     CommandKind.GROW: (ControlCommand, _CONTROL),
     CommandKind.GROW_REVOKED: (ControlCommand, _CONTROL),
@@ -509,7 +543,7 @@ def setting_event(
     connection: int = 0,
     flags: int = 0,
 ) -> None:
-    """Events of SETTING commands, of sessions and margin calls."""
+    """Events of SETTING commands, of sessions, margin calls and bands."""
     record = _SETTING_EVENT.pack(
         out.seq,
         out.index,

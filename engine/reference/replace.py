@@ -27,6 +27,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks.stop_price,
     checks.display_ratio,
     checks.band,
+    checks.price_bands,
     checks.collar,
     checks.order_size,
     checks.worth_range,

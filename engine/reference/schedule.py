@@ -3,25 +3,26 @@
 from lockstep.engine.reference import events, margin
 from lockstep.engine.reference.auction import equilibrium
 from lockstep.engine.reference.book import Book
+from lockstep.engine.reference.endings import finish
 from lockstep.engine.reference.events import NOBODY, Asker
-from lockstep.engine.reference.families import let_children_go
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.phases import AUCTIONS, Change, enter_phase
 from lockstep.engine.reference.records import ControlCommand
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.stops import cascade
-from lockstep.engine.reference.words import CONTINUOUS, GTD
+from lockstep.engine.reference.words import CONTINUOUS, GTD, VOLATILITY_AUCTION
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind
 
 
 def tick(state: State, command: ControlCommand, out: Output) -> None:
-    """TICK: *Time* 1 to 6."""
+    """TICK: *Time* 1 to 7."""
     _expire_orders(state, out)
     _follow_schedules(state, out)
+    _end_limit_states(state, out)
     margin.call(state, out)
     _say_what_auctions_would_give(state, out)
-    let_children_go(state, out)
+    finish(state, out)
     events.control(out, command, EventKind.TICKED)
 
 
@@ -42,8 +43,18 @@ def _follow_schedules(state: State, out: Output) -> None:
             change_phase(state, book, Change(book.next_phase), NOBODY, out)
 
 
+def _end_limit_states(state: State, out: Output) -> None:
+    """*Time* 3."""
+    for book in state.books.values():
+        bands = book.bands
+        if bands is not None and bands.until_ns and bands.until_ns <= out.now_ns:
+            pause = Change(VOLATILITY_AUCTION, CONTINUOUS, out.now_ns + bands.terms.pause_ns)
+            change_phase(state, book, pause, NOBODY, out)
+        state.touch(book)
+
+
 def _say_what_auctions_would_give(state: State, out: Output) -> None:
-    """*Time* 4."""
+    """*Time* 5."""
     for book in state.books.values():
         if book.phase in AUCTIONS:
             price, volume, imbalance = equilibrium(book)

@@ -3,13 +3,16 @@
 from typing import Final
 
 from lockstep.engine.reference import events
+from lockstep.engine.reference.bands import NO_TERMS, Bands, BandTerms
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.events import admin_refused, asker_of
+from lockstep.engine.reference.limit_state import move, open_bands, say_where
 from lockstep.engine.reference.limits import NO_LIMITS, SECOND_NS, Limits, LimitValues
 from lockstep.engine.reference.mass import cancel_all
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.phases import Change
 from lockstep.engine.reference.records import (
+    BandCommand,
     LimitCommand,
     MarketCommand,
     RuleCommand,
@@ -18,7 +21,7 @@ from lockstep.engine.reference.records import (
 )
 from lockstep.engine.reference.schedule import change_phase
 from lockstep.engine.reference.state import State
-from lockstep.engine.reference.words import BANNED, HALT, VOLATILITY_AUCTION
+from lockstep.engine.reference.words import BANNED, CONTINUOUS, HALT, VOLATILITY_AUCTION
 from lockstep.stream.codes import Code
 from lockstep.stream.records import MAX_PRICE_TICKS, AccountStatus, EventKind, Phase
 
@@ -213,3 +216,53 @@ def set_throttle(state: State, command: ThrottleCommand, out: Output) -> None:
         throttle = state.market.throttle if book is None else book.throttle
         throttle.set(rate, burst)
         events.setting(out, command, EventKind.THROTTLE_SET)
+
+
+def set_bands(state: State, command: BandCommand, out: Output) -> None:
+    """SET_BANDS: an instrument's limit up and limit down, anew; all terms 0: none."""
+    terms = BandTerms(*(getattr(command, name) for name in BandTerms._fields))
+    book = state.books.get(command.instrument)
+    if book is None:
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
+    elif terms != NO_TERMS and not _are_bands(terms):
+        admin_refused(out, command, Code.BAD_DEFINITION)
+    else:
+        book.bands = None if terms == NO_TERMS else Bands(terms)
+        events.setting(out, command, EventKind.BANDS_SET, value=int(book.bands is not None))
+        if book.phase == CONTINUOUS:
+            open_bands(state, book, 0, out)
+        state.touch(book)
+
+
+def _are_bands(terms: BandTerms) -> bool:
+    rates = terms.high_ppm, terms.middle_ppm, terms.low_ppm, terms.step_ppm
+    times = terms.window_ns, terms.limit_ns, terms.pause_ns
+    return (
+        min(rates) >= 1
+        and max(rates) <= MAX_WIDTH_PPM
+        and min(times) >= 1
+        and max(times) <= MAX_DURATION_NS
+        and 0 <= terms.low_below_ticks <= terms.high_above_ticks <= MAX_PRICE_TICKS
+        and 0 <= terms.low_most_ticks <= MAX_PRICE_TICKS
+    )
+
+
+def set_band_width(state: State, command: SettingCommand, out: Output) -> None:
+    """SET_BAND_WIDTH, of one instrument or (id 0) of all that have bands, by id."""
+    chosen = [book for number, book in state.books.items() if command.instrument in (0, number)]
+    if not chosen:
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
+        return
+    banded = [(book, book.bands) for book in chosen if book.bands is not None]
+    if not banded or command.value not in (1, 2) or not 0 <= command.reference_price_ticks <= MAX_PRICE_TICKS:
+        admin_refused(out, command, Code.BAD_DEFINITION)
+        return
+    events.setting(out, command, EventKind.BAND_WIDTH_SET, value=command.value)
+    for book, bands in banded:
+        bands.factor = command.value
+        if command.reference_price_ticks:
+            move(state, book, bands, command.reference_price_ticks, out)
+        elif bands.reference:
+            bands.fit(book.close)
+            say_where(state, book, bands, out)
+        state.touch(book)

@@ -35,6 +35,7 @@ class State:
         "owners",
         "sessions",
         "symbols",
+        "touched",
     )
 
     def __init__(self) -> None:
@@ -55,6 +56,13 @@ class State:
         # *Contingent orders* that wait, by order id; whether one of them may be due, as a parent or a phase has ended.
         self.children: SortedDict[int, Order] = SortedDict()
         self.are_children_due = False
+        # Instruments with bands that are looked at when the command is done with (*Limit up and limit down*).
+        self.touched: set[int] = set()
+
+    def touch(self, book: Book) -> None:
+        """*Limit up and limit down*, "A look": something of the instrument's orders or phase has changed."""
+        if book.bands is not None:
+            self.touched.add(book.instrument_id)
 
     def is_closed(self, session_id: int) -> bool:
         """*Cancel on disconnect*: its client was gone, and no later connection of it has been opened."""
@@ -79,6 +87,7 @@ class State:
         elif place == WAITS_FOR_PARENT:
             order.book.for_parent[order.order_id] = order
             self.children[order.order_id] = order
+            order.account.children += 1
         else:
             order.book.for_close[order.order_id] = order
         self._register(order)
@@ -101,6 +110,7 @@ class State:
         elif order.place == WAITS_FOR_PARENT:
             del order.book.for_parent[order.order_id]
             del self.children[order.order_id]
+            order.account.children -= 1
             if order.parent is not None:
                 order.parent.children.remove(order)
         else:
@@ -112,6 +122,7 @@ class State:
     def forget(self, order: Order) -> None:
         """Drop an order that left its place from all maps; its client id is free again."""
         account = order.account
+        self.touch(order.book)
         if order.children:
             self.are_children_due = True
         if order.is_oco and order.place == IN_BOOK:

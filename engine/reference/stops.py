@@ -7,7 +7,7 @@ from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.breakers import Step, look_at_breakers
 from lockstep.engine.reference.checks import Check, first_refusal
 from lockstep.engine.reference.entry import Entry
-from lockstep.engine.reference.events import Asker
+from lockstep.engine.reference.events import BOOKS, Asker
 from lockstep.engine.reference.matching import enter
 from lockstep.engine.reference.order import Order
 from lockstep.engine.reference.output import Output
@@ -15,7 +15,7 @@ from lockstep.engine.reference.state import State
 from lockstep.engine.reference.words import BUY, CONTINUOUS, STOP, STOP_LIMIT
 from lockstep.engine.reference.worth import worth_at_once
 
-CHECKS: Final[tuple[Check, ...]] = (checks.worth_range, checks.funds, checks.balances)
+CHECKS: Final[tuple[Check, ...]] = (checks.outside_bands, checks.worth_range, checks.funds, checks.balances)
 """*Stops* 3: what is asked again of one that is set off."""
 
 
@@ -74,7 +74,7 @@ def next_set_off(book: Book) -> Order | None:
 def _set_off(state: State, order: Order, out: Output) -> int:
     """*Stops* 3 and 4: let a waiting stop order go; price of its first trade, 0 if there was none."""
     state.withdraw(order)
-    events.triggered(out, order)
+    events.triggered(out, order, flags=BOOKS if order.order_type == STOP_LIMIT else 0, stop_price=order.stop_price)
     if order.is_oco:
         # Its limit is over: what is left of it is a market order.
         order.order_type, order.price, order.held = STOP, 0, 0

@@ -8,6 +8,7 @@ from typing import Final
 
 from lockstep.stream.records import (
     AccountStatus,
+    LimitState,
     OrderFlag,
     OrderType,
     Phase,
@@ -48,6 +49,11 @@ HALT: Final = int(Phase.HALT)
 VOLATILITY_AUCTION: Final = int(Phase.VOLATILITY_AUCTION)
 CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
 CLOSED: Final = int(Phase.CLOSED)
+
+NORMAL: Final = int(LimitState.NORMAL)
+LIMIT_UP: Final = int(LimitState.LIMIT_UP)
+LIMIT_DOWN: Final = int(LimitState.LIMIT_DOWN)
+STRADDLE: Final = int(LimitState.STRADDLE)
 
 ACTIVE: Final = int(AccountStatus.ACTIVE)
 CLOSE_ONLY: Final = int(AccountStatus.CLOSE_ONLY)

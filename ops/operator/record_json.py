@@ -31,6 +31,7 @@ from lockstep.stream.records import (
     Commands,
     EventFlag,
     EventKind,
+    LimitState,
     MassCancelFlag,
     OrderFlag,
     OrderType,
@@ -58,6 +59,7 @@ _COMMAND_VALUES: Final = {
 _EVENT_VALUES: Final = {
     EventKind.PHASE_CHANGED: Phase,
     EventKind.ACCOUNT_STATUS_SET: AccountStatus,
+    EventKind.LIMIT_STATE_CHANGED: LimitState,
 }
 _COMMAND_FLAGS: Final = {
     CommandKind.NEW_ORDER: OrderFlag,

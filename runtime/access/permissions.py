@@ -109,6 +109,8 @@ COMMANDS: Final[Mapping[str, Roles]] = {
     "set_price_limits": _LIMITERS,
     "set_market_breaker": _LIMITERS,
     "set_throttle": _LIMITERS,
+    "set_bands": _LIMITERS,
+    "set_band_width": _PHASES,
 }
 """Administrative commands of a session that more than administrators may give; all others are theirs alone."""
 

@@ -15,6 +15,8 @@ from lockstep.admin import (
     DefineAccount,
     DefineInstrument,
     SetAccountStatus,
+    SetBands,
+    SetBandWidth,
     SetFees,
     SetIndex,
     SetMargin,
@@ -46,6 +48,9 @@ COMMANDS: list[AdminCommand] = [
     SetIndex(7, 3, 4),
     SetMarketBreaker(1, 2, 3, 4),
     SetThrottle(7, 2, 3),
+    SetBands.us_plan(7, tier=2, tick_micros=10_000),
+    SetBands(7),
+    SetBandWidth(0, 2, 3),
 ]
 
 

@@ -53,6 +53,10 @@ SETTINGS = (
     EventKind.MARGIN_CALLED,
     EventKind.SESSION_OPENED,
     EventKind.THROTTLE_SET,
+    EventKind.BANDS_SET,
+    EventKind.BAND_WIDTH_SET,
+    EventKind.BANDS_MOVED,
+    EventKind.LIMIT_STATE_CHANGED,
 )
 ORDERS = (EventKind.ACCEPTED, EventKind.REPLACED, EventKind.TRIGGERED)
 

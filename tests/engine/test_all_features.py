@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lockstep.stream.records import COMMAND, THROTTLE, AccountFlag, CommandKind, EventKind, Phase
+from lockstep.stream.records import BANDS, COMMAND, SETTING, THROTTLE, AccountFlag, CommandKind, EventKind, Phase
 
 ACME, OTHER = 7, 8
 CONNECTIONS = itertools.count(1)
@@ -64,6 +64,22 @@ def throttle(venue: Any, instrument: int, rate: int = 0, burst: int = 0) -> list
     return list(venue.send(row.view(COMMAND), session=0))
 
 
+def bands(venue: Any, pick: random.Random) -> list[Any]:
+    """Limit up, limit down of ACME: others, none, or as wide as they were."""
+    draw = pick.random()
+    row = np.zeros(1, dtype=SETTING if draw < 0.3 else BANDS)
+    row["kind"], row["instrument"] = CommandKind.SET_BANDS, ACME
+    if draw < 0.3:
+        row["kind"], row["value"] = CommandKind.SET_BAND_WIDTH, pick.randint(1, 2)
+        row["reference_price_ticks"] = pick.choice((0, 98, 102))
+    elif draw < 0.8:
+        for name in ("high_ppm", "middle_ppm", "low_ppm"):
+            row[name] = pick.choice((20_000, 30_000, 50_000))
+        row["step_ppm"] = 10_000
+        row["window_ns"], row["limit_ns"], row["pause_ns"] = pick.choice((50, 400)), 30, 40
+    return list(venue.send(row.view(COMMAND), session=0))
+
+
 def administer(venue: Any, pick: random.Random) -> list[Any]:
     """Any command but NEW_ORDER, CANCEL, REPLACE."""
     account, other = pick.choice(ACCOUNTS), pick.choice(ACCOUNTS)
@@ -106,6 +122,7 @@ def administer(venue: Any, pick: random.Random) -> list[Any]:
             breaker_pause_ns=60,
             breaker_phase=pick.choice((Phase.HALT, Phase.VOLATILITY_AUCTION)),
         ),
+        *[lambda: bands(venue, pick)] * 2,
         lambda: throttle(venue, pick.choice((ACME, OTHER, 0)), *pick.choice(((10**8, 2), (10**9, 9)))),
         *[lambda: [event for number in (ACME, OTHER, 0) for event in throttle(venue, number)]] * 2,
         lambda: venue.transfer(account, other, pick.randint(1, 30)),

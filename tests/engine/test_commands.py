@@ -206,6 +206,10 @@ def test_every_administrative_command_is_obeyed(engine_type: type[Any]) -> None:
     put.set_index(instrument=1, weight=3, close_price_ticks=100)
     put.set_market_breaker(level1_ppm=70_000, level2_ppm=130_000, level3_ppm=200_000, pause_ns=10)
     put.set_throttle(instrument=1, orders_per_second=1_000, burst_orders=10)
+    put.set_bands(instrument=1, high_ppm=900_000)
+    put.set_band_width(width=2)
+    put.set_band_width(instrument=1, width=1, reference_price_ticks=100)
+    put.no_bands(instrument=1)
     put.set_throttle(orders_per_second=10**9, burst_orders=10**9)
     events = list(driver.events(40))
     refused = [event for event in events if event.kind in (EventKind.ADMIN_REJECTED, EventKind.REJECTED)]

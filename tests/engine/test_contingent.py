@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from lockstep.engine.driver import EngineDriver
+from lockstep.engine.reference.order import MOST_WAITING
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventFlag, EventKind, OrderType, Phase, ReplaceFlag, TimeInForce
 
@@ -272,3 +274,27 @@ def test_a_total_does_not_count_what_the_end_of_the_parent_took_off(venue: Any) 
     assert seen(venue.cancel(HOUSE, 1))[1:] == [(REDUCED, 2, 7), (TRIGGERED, 2, 3)]
     (event,) = venue.replace(HOUSE, 2, 111, 3, flags=ReplaceFlag.TOTAL)
     assert (event.kind, event.leaves_lots) == (REPLACED, 3)
+
+
+def test_an_account_has_a_bounded_number_of_waiting_children(engine_type: Any) -> None:
+    driver = EngineDriver(engine_type(), session_id=3)
+    put = driver.commands
+    put.define_instrument(instrument=1, symbol="ONE", tick_micros=1)
+    for number, name in ((1, "alice"), (2, "bob")):
+        put.define_account(account=number, name=name, unlimited_cash=True, unlimited_positions=True)
+    families = MOST_WAITING // 4
+    for number in range(families + 1):
+        for account in (1, 2):
+            terms = {"price_ticks": 9, "quantity_lots": 1, "client_order_id": 1 + number}
+            put.limit(account=account, instrument=1, side="buy", **terms)
+    for number in range(MOST_WAITING):
+        put.limit(account=1, instrument=1, side="sell", price_ticks=99, quantity_lots=1, parent_id=1 + number // 4)
+    assert {event.kind for event in driver.events(10)} >= {ACCEPTED}
+    again = {"instrument": 1, "side": "sell", "price_ticks": 99, "quantity_lots": 1, "parent_id": families + 1}
+    put.limit(account=1, **again)
+    put.limit(account=2, **again)
+    put.cancel(account=1, client_order_id=1)
+    put.limit(account=1, **again)
+    events = list(driver.events(20))
+    refused = [event.code for event in events if event.kind == EventKind.REJECTED]
+    assert refused == [Code.TOO_MANY_CHILDREN], "of this account, and no more once some have ended"

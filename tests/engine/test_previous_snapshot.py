@@ -1,4 +1,4 @@
-"""A snapshot that the version before wrote is read: `snapshots/version-7.snapshot`, which has one of everything."""
+"""A snapshot that the version before wrote is read: `snapshots/version-8.snapshot`, which has one of everything."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from lockstep.engine.driver import EngineDriver
 from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.engine.reference.invariants import check_invariants
-from lockstep.engine.snapshot_format import HIGHEST, LOWEST, SnapshotError, StoodRow, decode_snapshot, in_this_version
+from lockstep.engine.snapshot_format import SnapshotError, decode_snapshot, in_this_version
 from lockstep.stream.records import EventKind
 
-OLD = (Path(__file__).parent / "snapshots" / "version-7.snapshot").read_bytes()
+OLD = (Path(__file__).parent / "snapshots" / "version-8.snapshot").read_bytes()
 
 
 def test_both_engines_read_it_into_the_same_state() -> None:
@@ -26,34 +26,25 @@ def test_both_engines_read_it_into_the_same_state() -> None:
 
 def test_nothing_is_lost() -> None:
     image = decode_snapshot(in_this_version(OLD))
-    assert (image.last_seq, image.last_timestamp_ns) == (45, 20_970)
-    assert (len(image.instruments), len(image.accounts), len(image.positions), len(image.sessions)) == (3, 5, 8, 1)
-    assert [order.client_order_id for order in image.orders] == [1, 2, 3, 6, 4, 8, 8, 7]
-    assert image.market.level3_ppm == 200_000
+    assert (image.last_seq, image.last_timestamp_ns) == (40, 21_970)
+    assert (len(image.instruments), len(image.accounts), len(image.positions), len(image.sessions)) == (3, 5, 1, 1)
+    assert [order.client_order_id for order in image.orders] == [1, 2, 3, 5, 4, 7, 6]
+    assert [order.parent_id for order in image.orders if order.parent_id] == [38]
+    assert len(image.stood) == 7
+    assert (image.market.level3_ppm, image.market.orders_per_second) == (200_000, 10**9)
     (acme, _, quiet) = image.instruments
     assert (acme.band_ppm, acme.breaker_window_ns, acme.index_weight, acme.close_ticks) == (500_000, 1_000, 3, 100)
+    assert acme.orders_per_second == 10**8
     assert (quiet.phase, quiet.next_phase, quiet.until_ns, quiet.reference_ticks) == (4, 3, 80_000, 70)
-    assert image.market.orders_per_second == 0
-    assert {row.orders_per_second for row in image.instruments} == {0}
-
-
-def test_an_open_window_becomes_a_span() -> None:
-    assert decode_snapshot(OLD).stood == (
-        StoodRow(7, HIGHEST, 1_020, 20_970),
-        StoodRow(7, LOWEST, 1_000, 20_000),
-        StoodRow(7, LOWEST, 1_020, 20_970),
-        StoodRow(8, HIGHEST, 500, 20_910),
-        StoodRow(8, HIGHEST, 490, 20_970),
-        StoodRow(8, LOWEST, 490, 20_970),
-    )
+    assert (image.bands, image.sales) == ((), ())
 
 
 def test_it_goes_on_from_there(engine_type: type[Any]) -> None:
-    """1 055 is more than 5 % above the price at which the window had opened."""
+    """490 still stands in OTHER's breaker, to which 463 is more than 5 % below."""
     driver = EngineDriver(engine_type.restore(OLD), session_id=2)
     for side in ("sell", "buy"):
-        driver.commands.limit(account=9, instrument=7, side=side, price_ticks=1_055, quantity_lots=1)
-    assert [event.kind for event in driver.events(20_990)] == [
+        driver.commands.limit(account=9, instrument=8, side=side, price_ticks=463, quantity_lots=1)
+    assert [event.kind for event in driver.events(21_990)] == [
         EventKind.ACCEPTED,
         EventKind.ACCEPTED,
         EventKind.TRADE,
@@ -68,5 +59,5 @@ def test_a_damaged_one_is_refused(engine_type: type[Any], raw: bytes) -> None:
 
 
 def test_an_older_one_is_refused_by_its_number(engine_type: type[Any]) -> None:
-    with pytest.raises(SnapshotError, match="version 6"):
-        engine_type.restore(OLD[:8] + b"\6" + OLD[9:])
+    with pytest.raises(SnapshotError, match="version 7"):
+        engine_type.restore(OLD[:8] + b"\7" + OLD[9:])

@@ -6,6 +6,7 @@ import pytest
 from lockstep.engine.implementations import implementation
 from lockstep.engine.snapshot_format import decode_snapshot
 from lockstep.marketdata.market_fold import MarketFold
+from lockstep.marketdata.market_status import Status
 from lockstep.stream.records import RULES, SETTING, CommandKind, EventKind, Phase, no_events
 from tests.all_features import opening, record
 
@@ -21,6 +22,10 @@ def check(fold, engine):
         if row.next_phase:
             assert status.until_ns == row.until_ns
         assert status.band_ppm in (None, row.band_ppm)
+        of_bands = [(one.low_ticks, one.high_ticks) for one in image.bands if one.instrument == row.instrument]
+        assert [status.moving_band] == (of_bands or [(0, 0)])
+        states = [(one.state, one.until_ns) for one in image.bands if one.instrument == row.instrument]
+        assert [(status.limit_state, status.limit_until_ns)] == (states or [(0, 0)])
         assert (definition.symbol.encode(), definition.tick_micros, definition.lot_units) == (
             row.symbol, row.tick_micros, row.lot_units,
         )  # fmt: skip
@@ -68,6 +73,15 @@ def test_a_band_is_not_known_until_the_command_was_read_and_told_with_what_follo
     assert changes.statuses == [7]
     assert (fold.statuses.of(7).band, fold.statuses.of(7).seq) == ((900, 1_100), engine.last_seq)
     assert not fold.statuses.limits_set
+
+
+def test_bands_are_shown_while_the_instrument_trades_and_the_narrower_limit_counts():
+    status = Status(1, reference_ticks=1_000, band_ppm=50_000, moving_band=(960, 1_060))
+    assert status.band == (960, 1_050)
+    status.phase = Phase.VOLATILITY_AUCTION
+    assert status.band == (950, 1_050)
+    status.band_ppm, status.phase = 0, Phase.CONTINUOUS
+    assert status.band == (960, 1_060)
 
 
 def test_nothing_moves_but_the_seq_where_nothing_happened():

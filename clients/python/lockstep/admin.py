@@ -180,6 +180,61 @@ class SetThrottle(_Checked):
     burst_orders: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SetBands(_Checked):
+    """Limit up, limit down: bands around the mean of an instrument's latest trades; all 0: none."""
+
+    instrument: int
+    high_ppm: int = 0
+    """Of the reference price, half a band's width, where the previous close is above `high_above_ticks`."""
+    middle_ppm: int = 0
+    """Where it is neither that nor below `low_below_ticks`."""
+    low_ppm: int = 0
+    step_ppm: int = 0
+    """The reference price moves by so much at least."""
+    high_above_ticks: int = 0
+    low_below_ticks: int = 0
+    low_most_ticks: int = 0
+    """A width by `low_ppm` is no more than that; 0: whatever it is."""
+    window_ns: int = 0
+    limit_ns: int = 0
+    """A limit state of that length ends in a pause of `pause_ns`, with an auction."""
+    pause_ns: int = 0
+
+    @classmethod
+    def us_plan(cls, instrument: int, *, tier: int, tick_micros: int) -> "SetBands":
+        """As the US plan to address extraordinary market volatility has them, for a stock of tier 1 or 2.
+
+        `tick_micros`: the instrument's. Its previous close is that of SetIndex, or the one of the day before.
+        """
+        if tier not in (1, 2):
+            raise ValueError(f"tier is {tier!r}: the plan has tiers 1 and 2")
+        second_ns = 10**9
+        return cls(
+            instrument,
+            high_ppm=50_000 * tier,
+            middle_ppm=200_000,
+            low_ppm=750_000,
+            step_ppm=10_000,
+            high_above_ticks=3_000_000 // tick_micros,
+            low_below_ticks=750_000 // tick_micros,
+            low_most_ticks=150_000 // tick_micros,
+            window_ns=300 * second_ns,
+            limit_ns=15 * second_ns,
+            pause_ns=300 * second_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SetBandWidth(_Checked):
+    """Bands of an instrument, or (0) of all that have some, as they were set (1), or twice as wide (2)."""
+
+    instrument: int
+    value: int
+    reference_price_ticks: int = 0
+    """A new reference price of the bands; 0: as it is."""
+
+
 AdminCommand = (
     DefineInstrument
     | DefineAccount
@@ -195,6 +250,8 @@ AdminCommand = (
     | SetIndex
     | SetMarketBreaker
     | SetThrottle
+    | SetBands
+    | SetBandWidth
 )
 
 # Field of a Command -> value whose fields are called as those of the message.
@@ -212,6 +269,8 @@ _VALUES: Final[dict[str, type[Any]]] = {
     "set_index": SetIndex,
     "set_market_breaker": SetMarketBreaker,
     "set_throttle": SetThrottle,
+    "set_bands": SetBands,
+    "set_band_width": SetBandWidth,
 }
 _FIELDS: Final = {value: name for name, value in _VALUES.items()}
 

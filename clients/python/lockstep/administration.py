@@ -11,6 +11,8 @@ from lockstep.admin import (
     DefineAccount,
     DefineInstrument,
     SetAccountStatus,
+    SetBands,
+    SetBandWidth,
     SetFees,
     SetIndex,
     SetMargin,
@@ -151,3 +153,20 @@ class Administration(ABC, Generic[Handle]):
         sent again later, as a new command.
         """
         return self.administer(instrument, lambda number: SetThrottle(number, orders_per_second, burst_orders))
+
+    @named_arguments
+    def set_bands(self, bands: SetBands) -> Handle:
+        """Limit up, limit down of an instrument: bands around the mean of its latest trades.
+
+        `SetBands.us_plan` has the figures of the US plan. Bids above the upper and offers below the lower band are
+        refused, OUTSIDE_BAND, and end, BAND_MOVED, if a band moves over them.
+        """
+        return self.administer(0, lambda _: bands)
+
+    @named_arguments
+    def set_band_width(self, width: int, *, instrument: str | int = 0, reference_price_ticks: int = 0) -> Handle:
+        """Bands of an instrument, or (0) of all that have some, as they were set (`width` 1), or twice as wide (2).
+
+        `reference_price_ticks`: a new reference price of the bands; 0: as it is.
+        """
+        return self.administer(instrument, lambda number: SetBandWidth(number, width, reference_price_ticks))

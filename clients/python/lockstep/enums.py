@@ -74,6 +74,18 @@ class Phase(IntEnum):
     CLOSED = 7
 
 
+class LimitState(IntEnum):
+    """Where an instrument's best prices stand within its bands."""
+
+    NORMAL = 0
+    LIMIT_UP = 1
+    """The best bid is at the upper band."""
+    LIMIT_DOWN = 2
+    """The best offer is at the lower band."""
+    STRADDLE = 3
+    """The best bid is below the lower band, or the best offer above the upper one: nobody can trade with it."""
+
+
 class AccountStatus(IntEnum):
     """What an account may do. Canceling is always allowed."""
 
@@ -129,6 +141,12 @@ class EventKind(IntEnum):
     """A margin account's equity fell under its maintenance margin, or is back at it."""
     SESSION_OPENED = 80
     THROTTLE_SET = 81
+    BANDS_SET = 82
+    BAND_WIDTH_SET = 83
+    BANDS_MOVED = 84
+    """The bands of an instrument have moved."""
+    LIMIT_STATE_CHANGED = 85
+    """An instrument has come into a limit state or out of it."""
     EPOCH_STARTED = 192
     GROWN = 193
     GROW_WITHDRAWN = 194
@@ -256,6 +274,8 @@ class Code(IntEnum):
     BAD_PARENT = 4022
     """The order to wait for is not live, or of another instrument, waits for one itself, or has four children
     already."""
+    TOO_MANY_CHILDREN = 4023
+    """The account has as many orders that wait for another one as it may have."""
     SESSION_CLOSED = 4021
     """An order, or a replace, of a session whose orders were canceled because its client was gone, and that was not
     opened again."""
@@ -274,3 +294,6 @@ class Code(IntEnum):
     ACCOUNT_BLOCKED = 5011
     PARENT_ENDED = 5012
     """The order that it waited for ended: without a trade (CANCELED), or with fewer lots than its own (REDUCED)."""
+    BAND_MOVED = 5013
+    """A band moved over its price: a bid above the upper, an offer below the lower one (docs/engine.md, *Limit up and
+    limit down*)."""

@@ -44,6 +44,7 @@ _REMEDIES: dict[int, str] = {
     Code.BAD_DEFINITION: "a value is out of its range; see Administration in docs/engine.md",
     Code.ALREADY_DEFINED: "the id or name is taken with other values; use another",
     Code.DUPLICATE_ORDER_ID: "use a client order id that no live order of the account has",
+    Code.TOO_MANY_CHILDREN: "too many orders of the account wait for another one: cancel some, or wait until some have gone",
     Code.BAD_PARENT: "name a live order of the account, of this instrument, that waits for none and has few children",
     Code.UNKNOWN_ORDER: "the order is filled, canceled or another account's",
     Code.NOT_SUPPORTED: "these terms can't stand together (see New order in docs/engine.md), or the order waits",

@@ -118,6 +118,8 @@ const CODES = {
   BAD_EXPIRY: ["The time is over already.", "Choose a later time."],
   WRONG_PHASE: ["The phase of the market does not take this order.", "Wait for the next phase, or send an order that rests."],
   OUTSIDE_BAND: ["The price is outside of the band.", "Choose a price within the band shown above the ladder."],
+  TOO_MANY_CHILDREN: ["Too many orders of the account wait for another one.", "Cancel some of them first."],
+  BAND_MOVED: ["A price band moved over the order.", "Choose a price within the band shown above the ladder."],
   BAD_STOP_PRICE: ["The stop price is not possible.", "A trailing stop needs a last price, and a trail that leaves one; an OCO buy has it above its limit, a sell below."],
   BAD_DISPLAY: ["The displayed part is not possible.", "At least a thousandth of the quantity, at most all of it."],
   BAD_MINIMUM: ["The minimum is not possible.", "At most the quantity."],

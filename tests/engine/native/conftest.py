@@ -11,6 +11,7 @@ from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.stream.records import (
     ADMIN,
+    BANDS,
     COMMAND,
     LIMITS,
     MARKET,
@@ -56,6 +57,8 @@ OFTEN = {
     int(CommandKind.SET_INDEX): 2.0,
     int(CommandKind.SET_MARGIN): 6.0,
     int(CommandKind.SET_THROTTLE): 2.0,
+    int(CommandKind.SET_BANDS): 3.0,
+    int(CommandKind.SET_BAND_WIDTH): 2.0,
     int(CommandKind.SESSION_OPENED): 3.0,
     int(CommandKind.SESSION_CLOSED): 3.0,
 }
@@ -234,6 +237,13 @@ def _other(pick: np.random.Generator) -> Commands:
         return _market(row, pick)
     if kind == CommandKind.SET_THROTTLE:
         return _throttle(row, pick)
+    if kind == CommandKind.SET_BANDS:
+        return _bands(row, pick)
+    if kind == CommandKind.SET_BAND_WIDTH:
+        width = row.view(SETTING)
+        width["value"] = pick.choice([1, 1, 1, 2, 2, 0, 3])
+        width["reference_price_ticks"] = pick.choice([0, 0, 1_000, 990, -1])
+        return width.view(COMMAND)
     if kind == CommandKind.TRANSFER_POSITION:
         moved = row.view(TRANSFER)
         moved["to_account"] = pick.integers(0, len(ACCOUNTS) + 2)
@@ -276,7 +286,7 @@ def _limits(row: Commands, pick: np.random.Generator) -> Commands:
         ("max_order_lots", (0, 0, 40, -1)),
         ("max_order_micros", (0, 0, 50_000, 10**7)),
         ("max_position_lots", (0, 0, 10_100, 12_000)),
-        ("max_orders_per_day", (0, 0, 50)),
+        ("max_orders_per_day", (0, 0, 30)),
         ("max_orders_per_trade", (0, 0, 2, 4)),
         ("max_concentration_ppm", (0, 0, 0, 5, 300_000, 900_000, 10**9 + 1)),
     ):
@@ -309,6 +319,23 @@ def _throttle(row: Commands, pick: np.random.Generator) -> Commands:
         pick.random() < 0.05
     )
     return throttle.view(COMMAND)
+
+
+def _bands(row: Commands, pick: np.random.Generator) -> Commands:
+    bands = row.view(BANDS)
+    if pick.random() < 0.35:
+        return row.view(COMMAND)
+    bands["high_ppm"] = pick.choice([5_000, 10_000, 50_000, 10**6 + 1], p=[0.5, 0.3, 0.17, 0.03])
+    bands["middle_ppm"] = pick.choice([8_000, 20_000])
+    bands["low_ppm"] = pick.choice([10_000, 750_000])
+    bands["step_ppm"] = pick.choice([1, 2_000, 10_000])
+    bands["high_above_ticks"] = pick.choice([0, 1_002, 2_000])
+    bands["low_below_ticks"] = pick.choice([0, 0, 1_000])
+    bands["low_most_ticks"] = pick.choice([0, 15, -1], p=[0.48, 0.48, 0.04])
+    bands["window_ns"] = pick.choice([1, 70, 1_000, 100_000])
+    bands["limit_ns"] = pick.choice([1, 20, 60])
+    bands["pause_ns"] = pick.choice([1, 40, 2**50 + 1], p=[0.48, 0.48, 0.04])
+    return bands.view(COMMAND)
 
 
 def _market(row: Commands, pick: np.random.Generator) -> Commands:

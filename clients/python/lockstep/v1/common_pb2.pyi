@@ -59,6 +59,13 @@ class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PHASE_CLOSING_AUCTION: _ClassVar[Phase]
     PHASE_CLOSED: _ClassVar[Phase]
 
+class LimitState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LIMIT_STATE_NORMAL: _ClassVar[LimitState]
+    LIMIT_STATE_LIMIT_UP: _ClassVar[LimitState]
+    LIMIT_STATE_LIMIT_DOWN: _ClassVar[LimitState]
+    LIMIT_STATE_STRADDLE: _ClassVar[LimitState]
+
 class AccountStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ACCOUNT_STATUS_ACTIVE: _ClassVar[AccountStatus]
@@ -100,6 +107,10 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_MARGIN_CALLED: _ClassVar[EventKind]
     EVENT_KIND_SESSION_OPENED: _ClassVar[EventKind]
     EVENT_KIND_THROTTLE_SET: _ClassVar[EventKind]
+    EVENT_KIND_BANDS_SET: _ClassVar[EventKind]
+    EVENT_KIND_BAND_WIDTH_SET: _ClassVar[EventKind]
+    EVENT_KIND_BANDS_MOVED: _ClassVar[EventKind]
+    EVENT_KIND_LIMIT_STATE_CHANGED: _ClassVar[EventKind]
     EVENT_KIND_EPOCH_STARTED: _ClassVar[EventKind]
     EVENT_KIND_GROWN: _ClassVar[EventKind]
     EVENT_KIND_GROW_WITHDRAWN: _ClassVar[EventKind]
@@ -171,6 +182,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_BAD_MINIMUM: _ClassVar[Code]
     CODE_KEY_REUSED: _ClassVar[Code]
     CODE_BAD_PARENT: _ClassVar[Code]
+    CODE_TOO_MANY_CHILDREN: _ClassVar[Code]
     CODE_SESSION_CLOSED: _ClassVar[Code]
     CODE_CANCEL_REQUESTED: _ClassVar[Code]
     CODE_IOC_REMAINDER: _ClassVar[Code]
@@ -184,6 +196,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_AUCTION_ENDED: _ClassVar[Code]
     CODE_ACCOUNT_BLOCKED: _ClassVar[Code]
     CODE_PARENT_ENDED: _ClassVar[Code]
+    CODE_BAND_MOVED: _ClassVar[Code]
 COMMAND_KIND_UNSPECIFIED: CommandKind
 COMMAND_KIND_NEW_ORDER: CommandKind
 COMMAND_KIND_CANCEL: CommandKind
@@ -220,6 +233,10 @@ PHASE_HALT: Phase
 PHASE_VOLATILITY_AUCTION: Phase
 PHASE_CLOSING_AUCTION: Phase
 PHASE_CLOSED: Phase
+LIMIT_STATE_NORMAL: LimitState
+LIMIT_STATE_LIMIT_UP: LimitState
+LIMIT_STATE_LIMIT_DOWN: LimitState
+LIMIT_STATE_STRADDLE: LimitState
 ACCOUNT_STATUS_ACTIVE: AccountStatus
 ACCOUNT_STATUS_CLOSE_ONLY: AccountStatus
 ACCOUNT_STATUS_RESTRICTED: AccountStatus
@@ -256,6 +273,10 @@ EVENT_KIND_MARKET_HALTED: EventKind
 EVENT_KIND_MARGIN_CALLED: EventKind
 EVENT_KIND_SESSION_OPENED: EventKind
 EVENT_KIND_THROTTLE_SET: EventKind
+EVENT_KIND_BANDS_SET: EventKind
+EVENT_KIND_BAND_WIDTH_SET: EventKind
+EVENT_KIND_BANDS_MOVED: EventKind
+EVENT_KIND_LIMIT_STATE_CHANGED: EventKind
 EVENT_KIND_EPOCH_STARTED: EventKind
 EVENT_KIND_GROWN: EventKind
 EVENT_KIND_GROW_WITHDRAWN: EventKind
@@ -324,6 +345,7 @@ CODE_BAD_DISPLAY: Code
 CODE_BAD_MINIMUM: Code
 CODE_KEY_REUSED: Code
 CODE_BAD_PARENT: Code
+CODE_TOO_MANY_CHILDREN: Code
 CODE_SESSION_CLOSED: Code
 CODE_CANCEL_REQUESTED: Code
 CODE_IOC_REMAINDER: Code
@@ -337,6 +359,7 @@ CODE_DISCONNECTED: Code
 CODE_AUCTION_ENDED: Code
 CODE_ACCOUNT_BLOCKED: Code
 CODE_PARENT_ENDED: Code
+CODE_BAND_MOVED: Code
 
 class EventId(_message.Message):
     __slots__ = ("seq", "index")

@@ -262,7 +262,7 @@ class Statistics(_message.Message):
     def __init__(self, day_ns: _Optional[int] = ..., open_ticks: _Optional[int] = ..., high_ticks: _Optional[int] = ..., low_ticks: _Optional[int] = ..., last_ticks: _Optional[int] = ..., close_ticks: _Optional[int] = ..., volume_lots: _Optional[int] = ..., trades: _Optional[int] = ..., vwap_micro_ticks: _Optional[int] = ...) -> None: ...
 
 class InstrumentStatus(_message.Message):
-    __slots__ = ("phase", "until_ns", "reference_ticks", "band_low_ticks", "band_high_ticks", "band_known", "indicative_ticks", "indicative_lots", "imbalance_lots", "imbalance_side", "halt_level")
+    __slots__ = ("phase", "until_ns", "reference_ticks", "band_low_ticks", "band_high_ticks", "band_known", "indicative_ticks", "indicative_lots", "imbalance_lots", "imbalance_side", "halt_level", "limit_state", "limit_until_ns")
     PHASE_FIELD_NUMBER: _ClassVar[int]
     UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_TICKS_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +274,8 @@ class InstrumentStatus(_message.Message):
     IMBALANCE_LOTS_FIELD_NUMBER: _ClassVar[int]
     IMBALANCE_SIDE_FIELD_NUMBER: _ClassVar[int]
     HALT_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_STATE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
     phase: _common_pb2.Phase
     until_ns: int
     reference_ticks: int
@@ -285,7 +287,9 @@ class InstrumentStatus(_message.Message):
     imbalance_lots: int
     imbalance_side: _common_pb2.Side
     halt_level: int
-    def __init__(self, phase: _Optional[_Union[_common_pb2.Phase, str]] = ..., until_ns: _Optional[int] = ..., reference_ticks: _Optional[int] = ..., band_low_ticks: _Optional[int] = ..., band_high_ticks: _Optional[int] = ..., band_known: bool = ..., indicative_ticks: _Optional[int] = ..., indicative_lots: _Optional[int] = ..., imbalance_lots: _Optional[int] = ..., imbalance_side: _Optional[_Union[_common_pb2.Side, str]] = ..., halt_level: _Optional[int] = ...) -> None: ...
+    limit_state: _common_pb2.LimitState
+    limit_until_ns: int
+    def __init__(self, phase: _Optional[_Union[_common_pb2.Phase, str]] = ..., until_ns: _Optional[int] = ..., reference_ticks: _Optional[int] = ..., band_low_ticks: _Optional[int] = ..., band_high_ticks: _Optional[int] = ..., band_known: bool = ..., indicative_ticks: _Optional[int] = ..., indicative_lots: _Optional[int] = ..., imbalance_lots: _Optional[int] = ..., imbalance_side: _Optional[_Union[_common_pb2.Side, str]] = ..., halt_level: _Optional[int] = ..., limit_state: _Optional[_Union[_common_pb2.LimitState, str]] = ..., limit_until_ns: _Optional[int] = ...) -> None: ...
 
 class Definition(_message.Message):
     __slots__ = ("symbol", "tick_micros", "lot_units")

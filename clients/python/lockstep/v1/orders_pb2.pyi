@@ -258,6 +258,42 @@ class SetThrottle(_message.Message):
     burst_orders: int
     def __init__(self, instrument: _Optional[int] = ..., orders_per_second: _Optional[int] = ..., burst_orders: _Optional[int] = ...) -> None: ...
 
+class SetBands(_message.Message):
+    __slots__ = ("instrument", "high_ppm", "middle_ppm", "low_ppm", "step_ppm", "high_above_ticks", "low_below_ticks", "low_most_ticks", "window_ns", "limit_ns", "pause_ns")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    HIGH_PPM_FIELD_NUMBER: _ClassVar[int]
+    MIDDLE_PPM_FIELD_NUMBER: _ClassVar[int]
+    LOW_PPM_FIELD_NUMBER: _ClassVar[int]
+    STEP_PPM_FIELD_NUMBER: _ClassVar[int]
+    HIGH_ABOVE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    LOW_BELOW_TICKS_FIELD_NUMBER: _ClassVar[int]
+    LOW_MOST_TICKS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_NS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_NS_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_NS_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    high_ppm: int
+    middle_ppm: int
+    low_ppm: int
+    step_ppm: int
+    high_above_ticks: int
+    low_below_ticks: int
+    low_most_ticks: int
+    window_ns: int
+    limit_ns: int
+    pause_ns: int
+    def __init__(self, instrument: _Optional[int] = ..., high_ppm: _Optional[int] = ..., middle_ppm: _Optional[int] = ..., low_ppm: _Optional[int] = ..., step_ppm: _Optional[int] = ..., high_above_ticks: _Optional[int] = ..., low_below_ticks: _Optional[int] = ..., low_most_ticks: _Optional[int] = ..., window_ns: _Optional[int] = ..., limit_ns: _Optional[int] = ..., pause_ns: _Optional[int] = ...) -> None: ...
+
+class SetBandWidth(_message.Message):
+    __slots__ = ("instrument", "value", "reference_price_ticks")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    value: int
+    reference_price_ticks: int
+    def __init__(self, instrument: _Optional[int] = ..., value: _Optional[int] = ..., reference_price_ticks: _Optional[int] = ...) -> None: ...
+
 class TransferPosition(_message.Message):
     __slots__ = ("account", "to_account", "instrument", "quantity_lots")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -271,7 +307,7 @@ class TransferPosition(_message.Message):
     def __init__(self, account: _Optional[int] = ..., to_account: _Optional[int] = ..., instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position", "set_phase", "set_account_status", "set_risk_limits", "set_fees", "set_price_limits", "transfer_position", "set_margin", "set_index", "set_market_breaker", "note", "set_throttle")
+    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position", "set_phase", "set_account_status", "set_risk_limits", "set_fees", "set_price_limits", "transfer_position", "set_margin", "set_index", "set_market_breaker", "note", "set_throttle", "set_bands", "set_band_width")
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     NEW_ORDER_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
@@ -292,6 +328,8 @@ class Command(_message.Message):
     SET_MARKET_BREAKER_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     SET_THROTTLE_FIELD_NUMBER: _ClassVar[int]
+    SET_BANDS_FIELD_NUMBER: _ClassVar[int]
+    SET_BAND_WIDTH_FIELD_NUMBER: _ClassVar[int]
     session_no: int
     new_order: NewOrder
     cancel: CancelOrder
@@ -312,7 +350,9 @@ class Command(_message.Message):
     set_market_breaker: SetMarketBreaker
     note: Note
     set_throttle: SetThrottle
-    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ..., set_margin: _Optional[_Union[SetMargin, _Mapping]] = ..., set_index: _Optional[_Union[SetIndex, _Mapping]] = ..., set_market_breaker: _Optional[_Union[SetMarketBreaker, _Mapping]] = ..., note: _Optional[_Union[Note, _Mapping]] = ..., set_throttle: _Optional[_Union[SetThrottle, _Mapping]] = ...) -> None: ...
+    set_bands: SetBands
+    set_band_width: SetBandWidth
+    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ..., set_margin: _Optional[_Union[SetMargin, _Mapping]] = ..., set_index: _Optional[_Union[SetIndex, _Mapping]] = ..., set_market_breaker: _Optional[_Union[SetMarketBreaker, _Mapping]] = ..., note: _Optional[_Union[Note, _Mapping]] = ..., set_throttle: _Optional[_Union[SetThrottle, _Mapping]] = ..., set_bands: _Optional[_Union[SetBands, _Mapping]] = ..., set_band_width: _Optional[_Union[SetBandWidth, _Mapping]] = ...) -> None: ...
 
 class CommandBatch(_message.Message):
     __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag", "parent_id")

@@ -76,6 +76,7 @@ export const Code = Object.freeze({
   BAD_MINIMUM: 4019,
   KEY_REUSED: 4020,
   BAD_PARENT: 4022,
+  TOO_MANY_CHILDREN: 4023,
   SESSION_CLOSED: 4021,
   CANCEL_REQUESTED: 5001,
   IOC_REMAINDER: 5002,
@@ -89,6 +90,7 @@ export const Code = Object.freeze({
   AUCTION_ENDED: 5010,
   ACCOUNT_BLOCKED: 5011,
   PARENT_ENDED: 5012,
+  BAND_MOVED: 5013,
 });
 
 export const EventKind = Object.freeze({
@@ -123,6 +125,10 @@ export const EventKind = Object.freeze({
   MARGIN_CALLED: 79,
   SESSION_OPENED: 80,
   THROTTLE_SET: 81,
+  BANDS_SET: 82,
+  BAND_WIDTH_SET: 83,
+  BANDS_MOVED: 84,
+  LIMIT_STATE_CHANGED: 85,
   EPOCH_STARTED: 192,
   GROWN: 193,
   GROW_WITHDRAWN: 194,
@@ -139,6 +145,13 @@ export const Feed = Object.freeze({
   STATISTICS: 6,
   STATUS: 7,
   INSTRUMENTS: 8,
+});
+
+export const LimitState = Object.freeze({
+  NORMAL: 0,
+  LIMIT_UP: 1,
+  LIMIT_DOWN: 2,
+  STRADDLE: 3,
 });
 
 export const OrderType = Object.freeze({
@@ -408,6 +421,8 @@ export const InstrumentStatus = message("InstrumentStatus", {
   9: ["imbalance_lots", "sfixed64"],
   10: ["imbalance_side", "uint32"],
   11: ["halt_level", "fixed32"],
+  12: ["limit_state", "uint32"],
+  13: ["limit_until_ns", "sfixed64"],
 });
 
 export const Definition = message("Definition", {

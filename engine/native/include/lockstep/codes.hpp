@@ -7,7 +7,7 @@
 namespace lockstep {
 
 // Names every place, width and number of the schema; stream/layouts.py has the same one.
-inline constexpr u64 kSchema = 0x98523B225629D6F8;
+inline constexpr u64 kSchema = 0xC87DCC78134BF661;
 
 namespace command_kind {
 enum : u8 {
@@ -32,6 +32,8 @@ enum : u8 {
     SET_MARKET_BREAKER = 77,
     SESSION_OPENED = 78,
     SET_THROTTLE = 79,
+    SET_BANDS = 80,
+    SET_BAND_WIDTH = 81,
     EPOCH_START = 192,
     GROW = 193,
     GROW_REVOKED = 194,
@@ -111,6 +113,15 @@ enum : u8 {
 };
 }
 
+namespace limit_state {
+enum : u8 {
+    NORMAL = 0,
+    LIMIT_UP = 1,
+    LIMIT_DOWN = 2,
+    STRADDLE = 3,
+};
+}
+
 namespace account_status {
 enum : u8 {
     ACTIVE = 0,
@@ -163,6 +174,10 @@ enum : u8 {
     MARGIN_CALLED = 79,
     SESSION_OPENED = 80,
     THROTTLE_SET = 81,
+    BANDS_SET = 82,
+    BAND_WIDTH_SET = 83,
+    BANDS_MOVED = 84,
+    LIMIT_STATE_CHANGED = 85,
     EPOCH_STARTED = 192,
     GROWN = 193,
     GROW_WITHDRAWN = 194,
@@ -246,6 +261,7 @@ enum : u16 {
     BAD_MINIMUM = 4019,
     KEY_REUSED = 4020,
     BAD_PARENT = 4022,
+    TOO_MANY_CHILDREN = 4023,
     SESSION_CLOSED = 4021,
     CANCEL_REQUESTED = 5001,
     IOC_REMAINDER = 5002,
@@ -259,6 +275,7 @@ enum : u16 {
     AUCTION_ENDED = 5010,
     ACCOUNT_BLOCKED = 5011,
     PARENT_ENDED = 5012,
+    BAND_MOVED = 5013,
 };
 }
 

@@ -203,7 +203,7 @@ private:
 
     void dispatch(Step& step) {
         carry_out(step);
-        if (state_.children_due) families::let_children_go(state_, step);
+        if (state_.due) endings::finish(state_, step);
     }
 
     void carry_out(Step& step) {
@@ -230,6 +230,8 @@ private:
             case command_kind::SET_INDEX: return settings::set_index(state_, step);
             case command_kind::SET_MARKET_BREAKER: return settings::set_market_breaker(state_, step);
             case command_kind::SET_THROTTLE: return settings::set_throttle(state_, step);
+            case command_kind::SET_BANDS: return settings::set_bands(state_, step);
+            case command_kind::SET_BAND_WIDTH: return settings::set_band_width(state_, step);
             case command_kind::EPOCH_START: return report::control(step, event_kind::EPOCH_STARTED);
             case command_kind::GROW: return report::control(step, event_kind::GROWN);
             case command_kind::GROW_REVOKED: return report::control(step, event_kind::GROW_WITHDRAWN);

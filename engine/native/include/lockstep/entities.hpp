@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "lockstep/bands.hpp"
 #include "lockstep/codes.hpp"
 #include "lockstep/price_index.hpp"
 #include "lockstep/stood.hpp"
@@ -22,6 +23,7 @@ enum Mark : u8 {
     kBookmarked = 1,  // a listing may go on here
     kHasStop = 2,     // in the book, and among the stops: an OCO order
     kIsParent = 4,    // others wait for its end
+    kIsWatched = 8,   // its instrument has, or had, bands
 };
 
 // An order from its acceptance on. It is live while it rests in a level or waits.
@@ -121,6 +123,12 @@ struct Throttle {
     }
 };
 
+// Bits of `Book::ruled`: what asks after each order that is taken.
+enum Ruled : u8 {
+    kThrottled = 1,  // by its own throttle, or the market's
+    kBanded = 2,
+};
+
 // One instrument's market. `halves[0]` are the bids, `halves[1]` the asks; in CONTINUOUS they are never crossed
 // between two commands.
 struct Book {
@@ -131,9 +139,11 @@ struct Book {
     i64 reference;
     Half halves[2];
     u8 phase;
-    u8 throttled;  // by its own throttle, or the market's
+    u8 ruled;  // `Ruled`s
     u8 next_phase;
     u8 breaker_phase;
+    u8 price_rules;  // whether anything limits the prices of orders
+    u8 watches;      // whether anything looks at the prices of trades: breaker, bands
     i32 maker_fee_ppm;  // below 0: a rebate
     u32 taker_fee_ppm;
     u32 band_ppm;
@@ -152,6 +162,7 @@ struct Book {
     i64 lot_units;
     char symbol[32];
     Throttle throttle;
+    Bands* bands;  // in its `Waiting`
     struct {
         i64 weight;
         i64 close;
@@ -161,7 +172,16 @@ struct Book {
     bool is_in_index() const { return index_weight != 0 && close != 0; }
     // It trades, and no rule of its own looks at the price of an order, or adds to its worth.
     bool is_unruled() const {
-        return (phase | throttled << 8) == phase::CONTINUOUS && (band_ppm | collar_ppm | fee_ppm) == 0;
+        return (phase | ruled << 8) == phase::CONTINUOUS && (band_ppm | collar_ppm | fee_ppm) == 0;
+    }
+    bool is_banded() const { return (ruled & kBanded) != 0; }
+    // Whether it may trade between its bands only.
+    bool bands_hold() const { return is_banded() && phase == phase::CONTINUOUS && bands->reference != 0; }
+    // After price limits or bands were set.
+    void rerule() {
+        ruled = static_cast<u8>((ruled & kThrottled) | (bands->is_set() ? kBanded : 0));
+        price_rules = (band_ppm | collar_ppm) != 0 || is_banded();
+        watches = breaker_ppm != 0 || is_banded();
     }
     // Price at which positions are valued, 0 if not known.
     i64 mark() const { return last != 0 ? last : reference; }
@@ -179,10 +199,11 @@ struct Child {
     u64 parent_id;  // 0: it has ended
     i64 lots;
 
-    static constexpr std::size_t kMost = 4;  // of one parent
+    static constexpr std::size_t kMost = 4;     // of one parent
+    static constexpr u32 kMostOfAccount = 1024;
 };
 
-// Orders outside the book of one instrument, in the order in which they are set off; and what its breaker remembers.
+// Orders outside the book of one instrument, in the order in which they are set off; what its breaker remembers, its bands.
 struct Waiting {
     using ByStop = std::map<std::pair<i64, u64>, Handle>;  // buys by (stop, id), sells by (-stop, id)
     ByStop stops[2];  // OCO orders too, which are in the book as well
@@ -191,6 +212,7 @@ struct Waiting {
     std::map<u64, Handle> for_parent;  // by order id
     std::set<u64> released;            // of these, whose parent has ended
     Span span;
+    Bands bands;
 };
 
 // Lots held of one instrument, and what they cost. `reserved` and `buying` are the open lots of the account's live
@@ -308,6 +330,7 @@ struct Account {
     Handle orders;  // list of live orders, the highest id first
     Handle oldest;  // the last of them
     u32 live;       // their number
+    u32 children;   // of these, those that wait for a parent
     u8 status;
     bool is_limited;  // `limits` are in force
     bool margin_called;

@@ -54,6 +54,7 @@ struct Step {
     i64 now_ns;
     EventBuffer& out;
     u32 index = 0;  // of the next event
+    u32 noted = 0;  // of its events, how many a banded instrument has looked through for trades
 
     const CommandHead& head() const { return command.head; }
 };
@@ -131,16 +132,10 @@ inline void replaced(Step& step, const State& state, const Order& order, u32 fla
              before);
 }
 
-// A stop order was set off.
-inline void triggered(Step& step, const State& state, const Order& order, u32 flags) {
+// A stop order was set off at `stop`, or the parent of an order has ended (0), and it goes to the market.
+inline void triggered(Step& step, const State& state, const Order& order, u32 flags, i64 stop) {
     reported(step, numbers_of(state, order), order, event_kind::TRIGGERED, 0, order.leaves, flags,
-             {order.session_id, order.stop, 0});
-}
-
-// The parent of an order has ended, and it goes to the market.
-inline void let_go(Step& step, const State& state, const Order& order, u32 flags) {
-    reported(step, numbers_of(state, order), order, event_kind::TRIGGERED, 0, order.leaves, flags,
-             {order.session_id, 0, 0});
+             {order.session_id, stop, 0});
 }
 
 // One match; both orders as they are after it.
@@ -364,6 +359,35 @@ inline void phase_changed(Step& step, const Asker& asker, const Book& book, u8 p
     event.previous_value = previous;
     event.reference_price_ticks = book.reference;
     event.until_ns = book.until_ns;
+    event.timestamp_ns = step.now_ns;
+    emit(step, event);
+}
+
+// Between which prices the instrument trades now.
+inline void bands_moved(Step& step, const Book& book, const Bands& bands) {
+    SettingEvent event = {};
+    event.seq = step.seq;
+    event.index = step.index;
+    event.kind = event_kind::BANDS_MOVED;
+    event.instrument = book.instrument;
+    event.value = bands.low;
+    event.previous_value = bands.high;
+    event.reference_price_ticks = bands.reference;
+    event.timestamp_ns = step.now_ns;
+    emit(step, event);
+}
+
+// Where its best prices stand within the bands.
+inline void limit_state_changed(Step& step, const Book& book, const Bands& bands, u8 previous) {
+    SettingEvent event = {};
+    event.seq = step.seq;
+    event.index = step.index;
+    event.kind = event_kind::LIMIT_STATE_CHANGED;
+    event.instrument = book.instrument;
+    event.value = bands.state;
+    event.previous_value = previous;
+    event.reference_price_ticks = bands.reference;
+    event.until_ns = bands.until_ns;
     event.timestamp_ns = step.now_ns;
     emit(step, event);
 }

@@ -11,6 +11,9 @@ inline Code refusal(const State& state, const Order& order, i64 now_ns) {
     const i128 worth = i128{order.lot_micros} * order.leaves;
     Code code = funds::status_refusal(account);
     if (code != code::OK) return code;
+    const bool enters = order.order_type == order_type::LIMIT || order.is_oco();
+    if (enters) code = bands::refusal(state.books[order.book], order.side, order.price);
+    if (code != code::OK) return code;
     if (worth > kI64Max) return code::OVERFLOW_;
     if (orders::is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
     if (funds::has_exposure_rules(account)) code = funds::exposure_refusal(state, order, order.leaves, worth, 0, now_ns);
@@ -44,7 +47,8 @@ inline void send(State& state, Handle at, Step& step) {
     Book& book = state.books[order.book];
     const bool waits = order.order_type == order_type::STOP || order.order_type == order_type::STOP_LIMIT;
     state.displace(at);
-    report::let_go(step, state, order, waits ? event_flag::WAITS : event_flag::BOOKS);
+    state.touch(order.book);
+    report::triggered(step, state, order, waits ? event_flag::WAITS : event_flag::BOOKS, 0);
     const Code code = refusal(state, order, step.now_ns);
     if (code != code::OK) {
         report::taken_off(step, state, {order.session_id, 0}, order, order.leaves, code);
@@ -59,19 +63,6 @@ inline void send(State& state, Handle at, Step& step) {
     const i64 first = matching::enter(state, order, at, 0, step);
     if (first != 0) return phases::aftermath(state, book, {before, first}, step);
     if (oco) phases::set_off_stops(state, book, step);
-}
-
-// One child at a time, until none is due: first those whose parent has ended, then those that can go; by order id.
-inline void let_children_go(State& state, Step& step) {
-    while (state.children_due) {
-        if (!state.orphans.empty()) {
-            settle(state, *state.orphans.begin(), step);
-        } else if (!state.ready.empty()) {
-            send(state, state.children.at(*state.ready.begin()).at, step);
-        } else {
-            state.children_due = false;
-        }
-    }
 }
 
 }  // namespace lockstep::families

@@ -34,6 +34,7 @@ inline i64 limit_of(const Book& book, u8 side, u8 type, i64 price) {
         const Band band = around(book.reference, book.band_ppm);
         limit = buying ? std::min(limit, band.high) : std::max(limit, band.low);
     }
+    if (book.bands_hold()) limit = buying ? std::min(limit, book.bands->high) : std::max(limit, book.bands->low);
     return limit;
 }
 inline i64 limit_of(const Book& book, const Order& order) {

@@ -4,166 +4,9 @@
 // with the same code.
 #pragma once
 
-#include "lockstep/unruled.hpp"
+#include "lockstep/terms.hpp"
 
 namespace lockstep::orders {
-
-// An iceberg shows at least this part of its quantity.
-inline constexpr i64 kDisplayRatio = 1000;
-
-inline bool has_limit(u8 type) {
-    return type == order_type::LIMIT || type == order_type::STOP_LIMIT || type == order_type::OCO;
-}
-
-inline bool rests_by_tif(u8 tif) {
-    return tif == tif::DAY || tif == tif::GTC || tif == tif::GTD;
-}
-
-// Whether there is such an order: side, type and time in force.
-inline bool has_shape(const CommandHead& head) {
-    if (head.side != side::BUY && head.side != side::SELL) return false;
-    switch (head.order_type) {
-        case order_type::LIMIT: return head.tif >= tif::DAY && head.tif <= tif::AT_CLOSE;
-        case order_type::MARKET: return head.tif >= tif::DAY && head.tif <= tif::AT_CLOSE && head.tif != tif::GTD;
-        case order_type::STOP:
-        case order_type::STOP_LIMIT:
-        case order_type::TRAILING_STOP:
-        case order_type::OCO: return rests_by_tif(head.tif);
-        default: return false;
-    }
-}
-
-// Whether the optional fields may stand with the type and time in force, and with each other.
-inline bool extras_fit(const CommandHead& head, const OrderTerms& terms) {
-    const u8 type = head.order_type;
-    const bool post_only = (head.flags & order_flag::POST_ONLY) != 0;
-    const bool hidden = (head.flags & order_flag::HIDDEN) != 0;
-    if (head.stp > stp::DECREMENT || (head.flags & ~(order_flag::POST_ONLY | order_flag::HIDDEN)) != 0) return false;
-    if (terms.expire_ns != 0 && head.tif != tif::GTD) return false;
-    if (terms.trail_ticks != 0 && type != order_type::TRAILING_STOP) return false;
-    if (terms.stop_price_ticks != 0 && (type == order_type::LIMIT || type == order_type::MARKET)) return false;
-    if (head.flags != 0 || terms.display_lots != 0) {
-        if (type != order_type::LIMIT || !rests_by_tif(head.tif) || (terms.display_lots != 0 && hidden)) return false;
-    }
-    if (terms.parent_id != 0) {
-        const bool may_wait = has_limit(type) || type == order_type::STOP;
-        if (!may_wait || !rests_by_tif(head.tif) || (head.flags | terms.display_lots | terms.min_lots) != 0) return false;
-    }
-    if (terms.min_lots == 0) return true;
-    if (type == order_type::MARKET) return head.tif <= tif::IOC;
-    return type == order_type::LIMIT && (rests_by_tif(head.tif) || head.tif == tif::IOC) && !post_only;
-}
-
-// Whether the instrument's phase takes such an order.
-inline Code phase_refusal(u8 phase, const CommandHead& head, const OrderTerms& terms) {
-    if (phase == phase::CONTINUOUS) return head.tif == tif::AT_OPEN ? code::WRONG_PHASE : code::OK;
-    const bool opening = phase == phase::PRE_OPEN || phase == phase::OPENING_AUCTION;
-    if (phase == phase::HALT || phase == phase::CLOSED) return code::WRONG_PHASE;
-    if (head.tif == tif::AT_OPEN && !opening) return code::WRONG_PHASE;
-    if (head.order_type == order_type::MARKET) {
-        const bool at_once = head.tif == tif::IOC || head.tif == tif::FOK;
-        return at_once || terms.min_lots != 0 ? code::WRONG_PHASE : code::OK;
-    }
-    if (head.order_type != order_type::LIMIT) return code::OK;
-    const bool stays = rests_by_tif(head.tif) || head.tif == tif::AT_OPEN || head.tif == tif::AT_CLOSE;
-    const bool post_only = (head.flags & order_flag::POST_ONLY) != 0;
-    return stays && !post_only && terms.min_lots == 0 ? code::OK : code::WRONG_PHASE;
-}
-
-// Whether an order that is not a stop order goes into an auction instead of trading at once.
-inline bool gathers(const Book& book, u8 tif) {
-    return tif == tif::AT_CLOSE || book.phase != phase::CONTINUOUS;
-}
-
-// Price at which a market order stands in an auction, 0 if nothing limits what it would cost. It decides at which prices
-// the order takes part, and what a buy reserves; it is never an auction's price, unless the client named it.
-inline i64 gathering_price(const Book& book, u8 side, i64 protection) {
-    const i64 limit = limit_of(book, side, order_type::MARKET, protection);
-    if (side == side::SELL) return std::max<i64>(limit, 1);
-    return limit == INT64_MAX ? 0 : std::min(limit, kMaxPriceTicks);
-}
-
-// Whether the stop price of an OCO order is beyond its limit, where the market goes when it goes away from that.
-inline bool is_beyond(u8 side, i64 stop, i64 price) {
-    return side == side::BUY ? stop > price : stop < price;
-}
-using unruled::is_price;
-using unruled::is_quantity;
-
-// Stop price to begin with: a trailing stop that came without one takes it from the last price.
-inline i64 first_stop(const Book& book, const CommandHead& head, const OrderTerms& terms) {
-    if (terms.stop_price_ticks != 0 || terms.trail_ticks == 0) return terms.stop_price_ticks;
-    return head.side == side::BUY ? book.last + terms.trail_ticks : book.last - terms.trail_ticks;
-}
-
-inline bool stop_is_good(const Book& book, const CommandHead& head, const OrderTerms& terms) {
-    if (head.order_type == order_type::TRAILING_STOP) {
-        if (!is_price(terms.trail_ticks)) return false;
-        if (terms.stop_price_ticks == 0 && book.last == 0) return false;
-    }
-    if (head.order_type == order_type::OCO && !is_beyond(head.side, terms.stop_price_ticks, terms.price_ticks)) {
-        return false;
-    }
-    return is_price(first_stop(book, head, terms));
-}
-
-// Why a limit is too far off: band, then collar.
-inline Code price_refusal(const Book& book, u8 side, i64 price) {
-    if (book.band_ppm != 0 && book.reference != 0) {
-        const Band band = around(book.reference, book.band_ppm);
-        if (price < band.low || price > band.high) return code::OUTSIDE_BAND;
-    }
-    const i64 center = book.last != 0 ? book.last : book.reference;
-    if (book.collar_ppm != 0 && center != 0) {
-        const Band collar = around(center, book.collar_ppm);
-        if (side == side::BUY ? price > collar.high : price < collar.low) return code::PRICE_COLLAR;
-    }
-    return code::OK;
-}
-
-// Quantity, prices and expiry of an order that is not a plain limit order without an end.
-inline Code special_terms_refusal(const Book& book, const Step& step) {
-    const CommandHead& head = step.head();
-    const OrderTerms& terms = step.command.order;
-    const i64 lots = terms.quantity_lots;
-    const i64 price = terms.price_ticks;
-    const u8 type = head.order_type;
-    if (has_limit(type) ? !is_price(price) : price != 0 && !(type == order_type::MARKET && is_price(price))) {
-        return code::BAD_PRICE;
-    }
-    if (type == order_type::MARKET && gathers(book, head.tif) && gathering_price(book, head.side, price) == 0) {
-        return code::BAD_PRICE;
-    }
-    if (type >= order_type::STOP && !stop_is_good(book, head, terms)) return code::BAD_STOP_PRICE;
-    const i64 display = terms.display_lots;
-    if (display != 0 && !(display >= 1 && display <= lots && lots <= i128{kDisplayRatio} * display)) {
-        return code::BAD_DISPLAY;
-    }
-    if (terms.min_lots < 0 || terms.min_lots > lots) return code::BAD_MINIMUM;
-    return head.tif == tif::GTD && terms.expire_ns <= step.now_ns ? code::BAD_EXPIRY : code::OK;
-}
-
-// Quantity, prices, expiry, and what price limits and the account's order size say to them.
-template <bool kPlain>
-inline Code terms_refusal(const Book& book, const Account& account, const Step& step) {
-    const CommandHead& head = step.head();
-    const i64 lots = step.command.order.quantity_lots;
-    const i64 price = step.command.order.price_ticks;
-    if (!is_quantity(lots)) return code::BAD_QUANTITY;
-    if (kPlain && head.order_type == order_type::LIMIT && head.tif != tif::GTD) [[likely]] {
-        if (!is_price(price)) return code::BAD_PRICE;
-    } else if (const Code code = special_terms_refusal(book, step); code != code::OK) {
-        return code;
-    }
-    if ((book.band_ppm | book.collar_ppm) != 0 && has_limit(head.order_type)) {
-        const Code code = price_refusal(book, head.side, price);
-        if (code != code::OK) return code;
-    }
-    if (account.is_limited && account.limits.max_order_lots != 0 && lots > account.limits.max_order_lots) {
-        return code::ORDER_TOO_LARGE;
-    }
-    return code::OK;
-}
 
 inline bool crosses(const State& state, const Order& order, i64 price) {
     const Handle best = state.books[order.book].halves[order.side == side::BUY ? 1 : 0].best;
@@ -172,13 +15,17 @@ inline bool crosses(const State& state, const Order& order, i64 price) {
 
 // Whether the instrument, then the market, takes one more order now.
 inline Code throttle_refusal(const State& state, const Book& book, i64 now_ns) {
-    if (book.throttled == 0) return code::OK;
+    if (book.ruled == 0) return code::OK;
     if (!book.throttle.has_token(now_ns)) return code::INSTRUMENT_THROTTLED;
     return state.market.throttle.has_token(now_ns) ? Code{code::OK} : Code{code::MARKET_THROTTLED};
 }
-// It was taken.
-inline void take_tokens(State& state, Book& book, i64 now_ns) {
-    if (book.throttled == 0) return;
+// It was taken: it needs tokens, and a look at the bands.
+inline void taken(State& state, Book& book, Order& order, i64 now_ns) {
+    if (book.ruled == 0) return;
+    if (book.is_banded()) {
+        order.marked |= kIsWatched;
+        state.touch(order.book);
+    }
     book.throttle.take_token(now_ns);
     state.market.throttle.take_token(now_ns);
 }
@@ -216,7 +63,9 @@ inline Code parent_refusal(const State& state, const Order& order, u64 parent_id
     const Order& parent = state.orders[at];
     const bool good = parent.book == order.book && parent.place != kWaitsForParent &&
                       state.children_of(parent.order_id) < Child::kMost;
-    return good ? Code{code::OK} : Code{code::BAD_PARENT};
+    if (!good) return code::BAD_PARENT;
+    const bool too_many = state.accounts[order.account].children >= Child::kMostOfAccount;
+    return too_many ? Code{code::TOO_MANY_CHILDREN} : Code{code::OK};
 }
 
 // Why an order with good terms can't be taken: its worth, its id, the account's funds and limits.
@@ -359,7 +208,7 @@ template <bool kPlain>
                 order.lot_micros = static_cast<i64>(lot_micros);
                 if (order.position == kNone) order.position = state.position_of(owner, number);
                 if (account.is_limited) account.limits.count_order(step.now_ns);
-                take_tokens(state, book, step.now_ns);
+                taken(state, book, order, step.now_ns);
                 admit<kPlain>(state, order, step);
                 return;
             }
@@ -376,8 +225,8 @@ inline void new_order(State& state, Step& step, bool bare) {
     } else {
         checked_new_order<false>(state, step);
     }
-    if (state.children_due) [[unlikely]]
-        families::let_children_go(state, step);
+    if (state.due) [[unlikely]]
+        endings::finish(state, step);
 }
 
 // The live order of the command's account that it names, by exchange id or else by client id.
@@ -403,7 +252,7 @@ template <bool kMayBeMarked = true>
 // The same of an order that others know of.
 [[gnu::noinline]] inline void end_marked_at_request(State& state, Handle at, Step& step) {
     end_at_request(state, at, step);
-    families::let_children_go(state, step);
+    endings::finish(state, step);
 }
 
 // CANCEL: take a live order out of its place.
@@ -424,101 +273,6 @@ inline void gateway_refusal(Step& step) {
     // A tag that is no code (they have 16 bits) can't be passed on as one.
     report::refused(step, event_kind::REJECTED,
                     tag >= 1 && tag <= UINT16_MAX ? static_cast<Code>(tag) : Code{code::UNKNOWN_COMMAND});
-}
-
-// Take off orders; they are in order of exchange id.
-inline void cancel_all(State& state, const phases::Chosen& chosen, Code code, Step& step) {
-    for (const auto& [_, at] : chosen) {
-        const Order& order = state.orders[at];
-        state.displace(at);
-        report::taken_off(step, state, asker_of(step), order, order.leaves, code);
-        state.forget(at);
-    }
-}
-
-// An account's live orders that `is_chosen`, by exchange id.
-template <class IsChosen>
-phases::Chosen orders_of_account(const State& state, Handle account, IsChosen&& is_chosen) {
-    phases::Chosen chosen;
-    for (Handle at = state.accounts[account].orders; at != kNone; at = state.links[at].account_next) {
-        if (is_chosen(state.orders[at])) chosen.emplace_back(state.orders[at].order_id, at);
-    }
-    std::sort(chosen.begin(), chosen.end());
-    return chosen;
-}
-
-// A session's live orders that `is_chosen`, by exchange id. Sessions keep no list of their orders: this reads them all.
-template <class IsChosen>
-phases::Chosen orders_of_session(const State& state, u64 session_id, IsChosen&& is_chosen) {
-    phases::Chosen chosen;
-    for (Handle at = 1; at < state.orders.end(); ++at) {
-        const Order& order = state.orders[at];
-        if (order.place == kGone || order.session_id != session_id || !is_chosen(order)) continue;
-        chosen.emplace_back(order.order_id, at);
-    }
-    std::sort(chosen.begin(), chosen.end());
-    return chosen;
-}
-
-// MASS_CANCEL: all live orders of an account, an instrument, a session, a side, or what these have in common.
-inline void mass_cancel(State& state, Step& step) {
-    const CommandHead& head = step.head();
-    const Handle account = state.find_account(head.account);
-    if (account == kNone && (head.account != 0 || (head.instrument == 0 && head.order_id == 0))) {
-        report::refused(step, event_kind::REJECTED, code::UNKNOWN_ACCOUNT);
-        return;
-    }
-    if ((head.flags & ~mass_cancel_flag::BLOCK) != 0 || (head.flags != 0 && account == kNone)) {
-        report::refused(step, event_kind::REJECTED, code::NOT_SUPPORTED);
-        return;
-    }
-    if (head.flags != 0 && state.accounts[account].status != account_status::BANNED) {
-        state.accounts[account].status = account_status::KILLED;
-    }
-    const Handle book = head.instrument != 0 ? state.find_book(head.instrument) : kNone;
-    const auto is_chosen = [&](const Order& order) {
-        return (head.side == 0 || order.side == head.side) && (head.instrument == 0 || order.book == book) &&
-               (head.order_id == 0 || order.session_id == head.order_id);
-    };
-    phases::Chosen chosen;
-    if (account != kNone) {
-        chosen = orders_of_account(state, account, is_chosen);
-    } else if (book != kNone) {
-        chosen = phases::orders_of_book(state, book, is_chosen);
-    } else if (head.instrument == 0) {
-        chosen = orders_of_session(state, head.order_id, is_chosen);
-    }
-    cancel_all(state, chosen, code::MASS_CANCEL, step);
-    report::mass_canceled(step, static_cast<u32>(chosen.size()));
-}
-
-// SESSION_OPENED: this connection's end is the session's, unless a later one was opened before.
-inline void session_opened(State& state, Step& step) {
-    const CommandHead& head = step.head();
-    const u64 connection = head.client_order_id;
-    const auto known = state.owners.find(head.order_id);
-    const Owner before = known != state.owners.end() ? known->second : Owner{};
-    if (connection > before.connection) {
-        state.set_owner(head.order_id, {connection, head.gateway});
-        report::session_opened(step, head.gateway, before.gateway, connection);
-    } else {
-        report::session_opened(step, before.gateway, before.gateway, before.connection);
-    }
-}
-
-// SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then. It may be elsewhere by now.
-// Its latest connection is kept: what is said late of it, or of an earlier one, must not open the session again.
-inline void session_closed(State& state, Step& step) {
-    const CommandHead& head = step.head();
-    phases::Chosen chosen;
-    const auto owner = state.owners.find(head.order_id);
-    const Owner speaker = {head.client_order_id, head.gateway};
-    if (speaker.gateway != 0 && owner != state.owners.end() && owner->second == speaker) {
-        state.set_owner(head.order_id, {speaker.connection, 0});
-        chosen = orders_of_session(state, head.order_id, [](const Order&) { return true; });
-    }
-    cancel_all(state, chosen, code::DISCONNECTED, step);
-    report::mass_canceled(step, static_cast<u32>(chosen.size()));
 }
 
 }  // namespace lockstep::orders

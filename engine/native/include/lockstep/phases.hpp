@@ -5,13 +5,14 @@
 #pragma once
 
 #include "lockstep/funds.hpp"
+#include "lockstep/limit_state.hpp"
 
-namespace lockstep::families {
+namespace lockstep::endings {
 
-// The last thing that a command does: children whose parent has ended (`families.hpp`).
-inline void let_children_go(State& state, Step& step);
+// The last thing that a command does (`endings.hpp`).
+inline void finish(State& state, Step& step);
 
-}  // namespace lockstep::families
+}  // namespace lockstep::endings
 
 namespace lockstep::phases {
 
@@ -75,10 +76,10 @@ inline Equilibrium equilibrium(const State& state, const Book& book) {
     return best;
 }
 
-// Trade the book at its equilibrium; it is not crossed afterwards.
-inline void uncross(State& state, Book& book, const Asker& asker, Step& step) {
+// Trade the book at its equilibrium; it is not crossed afterwards. The price; 0: nothing trades.
+inline i64 uncross(State& state, Book& book, const Asker& asker, Step& step) {
     const Equilibrium at = equilibrium(state, book);
-    if (at.volume == 0) return;
+    if (at.volume == 0) return 0;
     while (true) {
         const Handle bids = book.halves[0].best;
         const Handle asks = book.halves[1].best;
@@ -101,6 +102,7 @@ inline void uncross(State& state, Book& book, const Asker& asker, Step& step) {
     }
     book.last = book.reference = at.price;
     if (book.index_weight != 0) state.market.reindex(book);
+    return at.price;
 }
 
 inline void set_off_stops(State& state, Book& book, Step& step);
@@ -173,10 +175,13 @@ inline void change_phase(State& state, Book& book, const Schedule& schedule, con
     book.next_phase = schedule.next_phase;
     book.until_ns = schedule.until_ns;
     state.waiting[number]->span.clear();
+    state.waiting[number]->bands.begin_anew();
+    state.touch(number);
     state.look_at_released(number);
     report::phase_changed(step, asker, book, previous);
+    i64 opening = 0;
     if (phase == phase::CONTINUOUS || (phase == phase::CLOSED && is_auction(previous))) {
-        uncross(state, book, asker, step);
+        opening = uncross(state, book, asker, step);
     }
     end_orders(state, book, number, previous, asker, step);
     if (phase == phase::CLOSING_AUCTION) {
@@ -185,6 +190,7 @@ inline void change_phase(State& state, Book& book, const Schedule& schedule, con
         if (book.last != 0) book.close = book.last;
         if (book.index_weight != 0) state.market.reindex(book);
     } else if (phase == phase::CONTINUOUS) {
+        bands::open(state, number, opening, step);
         set_off_stops(state, book, step);
     }
 }
@@ -206,8 +212,11 @@ void remember(Extremes<kHighest>& extremes, const Book& book, const Traded& trad
 
 // Pause an instrument whose price has moved too far within the span.
 inline void check_breaker(State& state, Book& book, const Traded& traded, Step& step) {
-    if (book.breaker_ppm == 0 || book.phase != phase::CONTINUOUS) return;
-    Span& span = state.waiting[state.find_book(book.instrument)]->span;
+    if (book.watches == 0 || book.phase != phase::CONTINUOUS) return;
+    const Handle number = state.find_book(book.instrument);
+    if (book.is_banded()) bands::note_trades(state, number, step);
+    if (book.breaker_ppm == 0) return;
+    Span& span = state.waiting[number]->span;
     remember(span.highest, book, traded, step.now_ns);
     remember(span.lowest, book, traded, step.now_ns);
     const i64 high = span.highest.furthest();
@@ -263,14 +272,16 @@ inline i64 trigger(State& state, Handle at, Step& step) {
     const bool limited = order.order_type == order_type::STOP_LIMIT;
     state.displace(at);
     state.leave_stops(at);
-    report::triggered(step, state, order, limited ? u32{event_flag::BOOKS} : 0);
+    state.touch(order.book);
+    report::triggered(step, state, order, limited ? u32{event_flag::BOOKS} : 0, order.stop);
     if (order.is_oco()) {
         // Its limit is over: what is left of it is a market order.
         order.order_type = order_type::STOP;
         order.price = order.held = 0;
     }
     const i128 worth = limited ? i128{order.lot_micros} * order.leaves : funds::market_worth(state, order);
-    const Code code = funds::funds_refusal(state, order, order.price, order.leaves, worth, {});
+    Code code = limited ? bands::refusal(state.books[order.book], order.side, order.price) : Code{code::OK};
+    if (code == code::OK) code = funds::funds_refusal(state, order, order.price, order.leaves, worth, {});
     if (code != code::OK) {
         report::taken_off(step, state, {order.session_id, 0}, order, order.leaves, code);
         state.forget(at);
@@ -343,6 +354,16 @@ inline void tick(State& state, Step& step) {
             change_phase(state, book, {book.next_phase, 0, 0}, kNobody, step);
         }
     }
+    for (const Handle at : books) {
+        Book& book = state.books[at];
+        if (!book.is_banded()) continue;
+        const Bands& bands = *book.bands;
+        if (bands.until_ns != 0 && bands.until_ns <= step.now_ns) {
+            const i64 until_ns = step.now_ns + bands.terms.pause_ns;
+            change_phase(state, book, {phase::VOLATILITY_AUCTION, phase::CONTINUOUS, until_ns}, kNobody, step);
+        }
+        state.touch(at);
+    }
     margin::call(state, step);
     for (const Handle at : books) {
         const Book& book = state.books[at];
@@ -350,7 +371,7 @@ inline void tick(State& state, Step& step) {
         const Equilibrium now = equilibrium(state, book);
         report::indicative(step, book, now.price, now.volume, now.imbalance);
     }
-    families::let_children_go(state, step);
+    endings::finish(state, step);
     report::control(step, event_kind::TICKED);
 }
 

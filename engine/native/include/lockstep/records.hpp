@@ -212,6 +212,35 @@ static_assert(offsetof(ThrottleTerms, reserved) == 16);
 static_assert(offsetof(ThrottleTerms, received_ns) == 64);
 static_assert(offsetof(ThrottleTerms, tag) == 72);
 
+// Limit up, limit down: an instrument's bands around the mean of its latest trades.
+struct BandTerms {
+    u32 high_ppm;
+    u32 middle_ppm;
+    u32 low_ppm;
+    u32 step_ppm;
+    i64 high_above_ticks;
+    i64 low_below_ticks;
+    i64 low_most_ticks;
+    i64 window_ns;
+    i64 limit_ns;
+    i64 pause_ns;
+    i64 received_ns;
+    u64 tag;
+};
+static_assert(sizeof(BandTerms) == 80 && std::is_trivially_copyable_v<BandTerms>);
+static_assert(offsetof(BandTerms, high_ppm) == 0);
+static_assert(offsetof(BandTerms, middle_ppm) == 4);
+static_assert(offsetof(BandTerms, low_ppm) == 8);
+static_assert(offsetof(BandTerms, step_ppm) == 12);
+static_assert(offsetof(BandTerms, high_above_ticks) == 16);
+static_assert(offsetof(BandTerms, low_below_ticks) == 24);
+static_assert(offsetof(BandTerms, low_most_ticks) == 32);
+static_assert(offsetof(BandTerms, window_ns) == 40);
+static_assert(offsetof(BandTerms, limit_ns) == 48);
+static_assert(offsetof(BandTerms, pause_ns) == 56);
+static_assert(offsetof(BandTerms, received_ns) == 64);
+static_assert(offsetof(BandTerms, tag) == 72);
+
 // What the sequencer itself says in the stream.
 struct ControlTerms {
     u64 epoch;
@@ -255,6 +284,7 @@ struct Command {
         MarketTerms market;
         TransferTerms transfer;
         ThrottleTerms throttle;
+        BandTerms bands;
         ControlTerms control;
     };
 };
@@ -453,7 +483,7 @@ static_assert(offsetof(DefinitionEvent, reserved2) == 112);
 static_assert(offsetof(DefinitionEvent, timestamp_ns) == 120);
 static_assert(offsetof(DefinitionEvent, reserved3) == 128);
 
-// Events of SETTING commands, of sessions and margin calls.
+// Events of SETTING commands, of sessions, margin calls and bands.
 struct SettingEvent {
     u64 seq;
     u32 index;

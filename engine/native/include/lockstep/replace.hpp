@@ -37,7 +37,8 @@ inline Code terms_refusal(const Order& order, const Wanted& wanted) {
 inline Code new_terms_refusal(const State& state, const Order& order, const Wanted& wanted) {
     if (order.display != 0 && wanted.lots > i128{orders::kDisplayRatio} * order.display) return code::BAD_DISPLAY;
     if (wanted.price != 0) {
-        const Code code = orders::price_refusal(state.books[order.book], order.side, wanted.price);
+        const bool enters = order.place == kInBook && !orders::gathers(state.books[order.book], order.tif);
+        const Code code = orders::price_refusal(state.books[order.book], order.side, wanted.price, enters);
         if (code != code::OK) return code;
     }
     const Account& account = state.accounts[order.account];
@@ -108,7 +109,7 @@ inline void lessen(State& state, Order& order, i64 lots, const report::Previous&
     order.quantity = terms.quantity_lots;
     if (lessens) return lessen(state, order, wanted.lots, previous, step);
     Book& book = state.books[order.book];
-    orders::take_tokens(state, book, step.now_ns);
+    orders::taken(state, book, order, step.now_ns);
     const Place place = static_cast<Place>(order.place);
     state.displace(at);
     state.leave_stops(at);
@@ -145,8 +146,8 @@ inline void replace(State& state, Step& step) {
     if (at == kNone) return report::refused(step, event_kind::REPLACE_REJECTED, code::UNKNOWN_ORDER);
     if (unruled::replace(state, step, at)) return;
     checked_replace(state, step, at);
-    if (state.children_due) [[unlikely]]
-        families::let_children_go(state, step);
+    if (state.due) [[unlikely]]
+        endings::finish(state, step);
 }
 
 }  // namespace lockstep::replacing

@@ -1,7 +1,8 @@
 // Administrative commands that set how an instrument or an account is traded: phases, fees, limits, status.
 #pragma once
 
-#include "lockstep/families.hpp"
+#include "lockstep/endings.hpp"
+#include "lockstep/mass.hpp"
 
 namespace lockstep::settings {
 
@@ -123,6 +124,7 @@ inline void set_price_limits(State& state, Step& step) {
     book.breaker_window_ns = terms.breaker_window_ns;
     book.breaker_pause_ns = terms.breaker_pause_ns;
     book.breaker_phase = static_cast<u8>(terms.breaker_phase);
+    book.rerule();
     state.waiting[at]->span.clear();
     report::setting(step, event_kind::PRICE_LIMITS_SET);
 }
@@ -190,6 +192,68 @@ inline void set_throttle(State& state, Step& step) {
     (at != kNone ? state.books[at].throttle : state.market.throttle) = {rate, burst, 0};
     for (Handle each = 1; each < state.books.end(); ++each) state.rethrottle(state.books[each]);
     report::setting(step, event_kind::THROTTLE_SET);
+}
+
+inline bool are_bands(const BandTerms& terms) {
+    for (const u32 ppm : {terms.high_ppm, terms.middle_ppm, terms.low_ppm, terms.step_ppm}) {
+        if (!within(ppm, 1, kMaxWidthPpm)) return false;
+    }
+    for (const i64 time : {terms.window_ns, terms.limit_ns, terms.pause_ns}) {
+        if (!within(time, 1, kMaxDurationNs)) return false;
+    }
+    return within(terms.high_above_ticks, 0, kMaxPriceTicks) &&
+           within(terms.low_below_ticks, 0, terms.high_above_ticks) && within(terms.low_most_ticks, 0, kMaxPriceTicks);
+}
+
+// SET_BANDS: an instrument's limit up and limit down, anew; all terms 0: none.
+inline void set_bands(State& state, Step& step) {
+    const BandTerms& terms = step.command.bands;
+    const Handle at = state.find_book(step.head().instrument);
+    if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    const i64 times_and_prices = terms.high_above_ticks | terms.low_below_ticks | terms.low_most_ticks |
+                                 terms.window_ns | terms.limit_ns | terms.pause_ns;
+    const bool none = (terms.high_ppm | terms.middle_ppm | terms.low_ppm | terms.step_ppm) == 0 && times_and_prices == 0;
+    if (!none && !are_bands(terms)) return refuse(step, code::BAD_DEFINITION);
+    Bands& bands = state.waiting[at]->bands;
+    bands = {};
+    bands.terms = {terms.high_ppm,        terms.middle_ppm,     terms.low_ppm,   terms.step_ppm, terms.high_above_ticks,
+                   terms.low_below_ticks, terms.low_most_ticks, terms.window_ns, terms.limit_ns, terms.pause_ns};
+    Book& book = state.books[at];
+    book.rerule();
+    if (!none) state.watch(at);
+    report::setting(step, event_kind::BANDS_SET, none ? 0 : 1);
+    if (book.phase == phase::CONTINUOUS) bands::open(state, at, 0, step);
+    state.touch(at);
+}
+
+// SET_BAND_WIDTH, of one instrument or (id 0) of all that have bands, by id.
+inline void set_band_width(State& state, Step& step) {
+    const SettingTerms& terms = step.command.setting;
+    const u32 instrument = step.head().instrument;
+    std::vector<Handle> books;
+    if (instrument == 0) {
+        books = phases::books_by_id(state);
+    } else if (const Handle at = state.find_book(instrument); at != kNone) {
+        books.push_back(at);
+    }
+    if (books.empty()) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    std::erase_if(books, [&](Handle at) { return !state.books[at].is_banded(); });
+    if (books.empty() || !within(terms.value, 1, 2) || !within(terms.reference_price_ticks, 0, kMaxPriceTicks)) {
+        return refuse(step, code::BAD_DEFINITION);
+    }
+    report::setting(step, event_kind::BAND_WIDTH_SET, terms.value);
+    for (const Handle at : books) {
+        const Book& book = state.books[at];
+        Bands& bands = *book.bands;
+        bands.factor = terms.value;
+        if (terms.reference_price_ticks != 0) {
+            bands::move(state, book, bands, terms.reference_price_ticks, step);
+        } else if (bands.reference != 0) {
+            bands.fit(book.close);
+            bands::say_where(state, book, bands, step);
+        }
+        state.touch(at);
+    }
 }
 
 }  // namespace lockstep::settings

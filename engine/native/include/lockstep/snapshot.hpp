@@ -9,7 +9,7 @@
 namespace lockstep::snapshot {
 
 inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
-inline constexpr u32 kVersion = 8;
+inline constexpr u32 kVersion = 9;
 
 // The bytes are not a snapshot that this version can restore.
 class Error : public std::runtime_error {
@@ -91,6 +91,14 @@ void put_stood(Bytes& out, u32 instrument, const Extremes<kHighest>& extremes) {
     for (const Stood& one : extremes) put(out, instrument, u8{kHighest ? 0 : 1}, one.price, one.until_ns);
 }
 
+inline void put_bands(Bytes& out, const Book& book) {
+    const Bands& bands = *book.bands;
+    const BandRules& terms = bands.terms;
+    put(out, book.instrument, terms.high_ppm, terms.middle_ppm, terms.low_ppm, terms.step_ppm, terms.high_above,
+        terms.low_below, terms.low_most, terms.window_ns, terms.limit_ns, terms.pause_ns, bands.factor, bands.reference,
+        bands.since_ns, bands.low, bands.high, bands.state, bands.until_ns);
+}
+
 inline void put_account(Bytes& out, const Account& account) {
     const Limits& limits = account.limits;
     put(out, account.account, account.flags, account.name, account.cash, account.status, limits.max_order_lots,
@@ -116,13 +124,19 @@ inline Bytes encode(const State& state) {
     for (const Handle at : sessions) session_bytes += 20 + state.sessions[at].kept() * sizeof(Outcome);
     std::size_t stood = 0;
     for (const Handle at : books) stood += state.waiting[at]->span.highest.size() + state.waiting[at]->span.lowest.size();
+    u64 banded = 0;
+    u64 sales = 0;
+    for (const Handle at : books) {
+        banded += state.books[at].is_banded();
+        sales += state.books[at].bands->window.size();
+    }
     Bytes out;
-    out.reserve(256 + stood * kStoodBytes + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + session_bytes);
+    out.reserve(256 + banded * 128 + sales * 36 + stood * kStoodBytes + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + session_bytes);
     const Market& market = state.market;
     put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, market.levels, market.pause_ns,
         market.day, market.level, market.until_ns, market.throttle.orders_per_second, market.throttle.burst_orders,
         market.throttle.tat_ns, u64{books.size()}, u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()},
-        u64{state.owners.size()}, u64{state.by_order_id.size()}, u64{stood});
+        u64{state.owners.size()}, u64{state.by_order_id.size()}, u64{stood}, banded, sales);
     for (const Handle at : books) put_instrument(out, state.books[at]);
     for (const Handle at : accounts) put_account(out, state.accounts[at]);
     for (const Handle at : positions) {
@@ -136,6 +150,14 @@ inline Bytes encode(const State& state) {
     for (const Handle at : books) {
         put_stood(out, state.books[at].instrument, state.waiting[at]->span.highest);
         put_stood(out, state.books[at].instrument, state.waiting[at]->span.lowest);
+    }
+    for (const Handle at : books) {
+        if (state.books[at].is_banded()) put_bands(out, state.books[at]);
+    }
+    for (const Handle at : books) {
+        for (const Sales& one : state.books[at].bands->window) {
+            put(out, state.books[at].instrument, one.first_ns, one.count, one.ticks);
+        }
     }
     return out;
 }
@@ -208,6 +230,7 @@ inline void take_instrument(Reader& reader, State& state) {
                      book.index_weight, book.close);
     take_throttle(reader, book.throttle);
     state.rethrottle(book);
+    book.rerule();
     book.set_fees(book.maker_fee_ppm, book.taker_fee_ppm);
     require(book.fee_ppm <= settings::kMaxFeePpm && book.last >= 0 && book.last <= kMaxPriceTicks &&
                 book.reference >= 0 && book.reference <= kMaxPriceTicks,
@@ -359,6 +382,42 @@ inline void take_stood_price(Reader& reader, State& state) {
     queue == 0 ? take_stood(span.highest, row) : take_stood(span.lowest, row);
 }
 
+inline void take_bands(Reader& reader, State& state) {
+    const Handle at = known_book(state, reader.take<u32>());
+    Book& book = state.books[at];
+    require(!book.is_banded(), "snapshot has the bands of an instrument twice");
+    Bands& bands = *book.bands;
+    BandRules& terms = bands.terms;
+    reader.take_into(terms.high_ppm, terms.middle_ppm, terms.low_ppm, terms.step_ppm, terms.high_above, terms.low_below,
+                     terms.low_most, terms.window_ns, terms.limit_ns, terms.pause_ns, bands.factor, bands.reference,
+                     bands.since_ns, bands.low, bands.high, bands.state, bands.until_ns);
+    for (const u32 ppm : {terms.high_ppm, terms.middle_ppm, terms.low_ppm, terms.step_ppm}) {
+        require(settings::within(ppm, 1, settings::kMaxWidthPpm), "snapshot has bands with a rate out of range");
+    }
+    for (const i64 time : {terms.window_ns, terms.limit_ns, terms.pause_ns}) {
+        require(settings::within(time, 1, settings::kMaxDurationNs), "snapshot has bands with a time out of range");
+    }
+    for (const i64 price : {terms.high_above, terms.low_below, terms.low_most, bands.reference, bands.low, bands.high}) {
+        require(settings::within(price, 0, kMaxPriceTicks), "snapshot has bands with a price out of range");
+    }
+    require(settings::within(bands.factor, 1, 2) && bands.state <= limit_state::STRADDLE,
+            "snapshot has bands with a width or state that there is not");
+    book.rerule();
+    state.watch(at);
+}
+
+inline void take_sales(Reader& reader, State& state) {
+    const Handle at = known_book(state, reader.take<u32>());
+    Window& window = state.books[at].bands->window;
+    Sales row = {};
+    reader.take_into(row.first_ns, row.count, row.ticks);
+    require(state.books[at].is_banded() && row.count != 0, "snapshot has trades of an instrument without bands, or none");
+    require(row.ticks >= row.count && row.ticks <= u128{row.count} * u128{kMaxPriceTicks},
+            "snapshot has trades with a price out of range");
+    window.restore(row);
+    require(window.size() <= Window::kMost, "snapshot has more trades in a window of bands than it may hold");
+}
+
 // Bring a new engine into the state of a snapshot.
 inline void restore(Engine& engine, std::string_view raw) {
     State& state = engine.state();
@@ -379,11 +438,12 @@ inline void restore(Engine& engine, std::string_view raw) {
     for (u32& level : market.levels) level = reader.take<u32>();
     reader.take_into(market.pause_ns, market.day, market.level, market.until_ns);
     take_throttle(reader, market.throttle);
-    u64 counts[7];
+    u64 counts[9];
     for (u64& count : counts) count = reader.take<u64>();
-    void (*const takers[])(Reader&, State&) = {take_instrument, take_account, take_position,   take_session,
-                                               take_owner,      take_order,   take_stood_price};
-    for (int section = 0; section < 7; ++section) {
+    void (*const takers[])(Reader&, State&) = {take_instrument, take_account,     take_position,
+                                               take_session,    take_owner,       take_order,
+                                               take_stood_price, take_bands,      take_sales};
+    for (int section = 0; section < 9; ++section) {
         for (u64 row = 0; row < counts[section]; ++row) takers[section](reader, state);
     }
     state.sort_account_orders();

@@ -1,51 +1,22 @@
 // Everything the engine knows between two commands, in pools; the one place where an order enters and leaves books,
-// lists and maps.
+// lists and maps. What orders stand among (accounts, books, sessions) is in `registry.hpp`.
 #pragma once
 
 #include <algorithm>
-#include <map>
 #include <set>
-#include <memory>
-#include <string>
-#include <unordered_map>
-#include <unordered_set>
-#include <utility>
-#include <vector>
 
 #include "lockstep/bookmarks.hpp"
-#include "lockstep/entities.hpp"
-#include "lockstep/id_map.hpp"
+#include "lockstep/registry.hpp"
 
 namespace lockstep {
 
-// For how many of each there is memory before the first command, with its pages touched. Everything grows beyond it, and
-// nothing ever moves but entries of id maps; but what grows in the middle of a flow is paid by the commands that cause it:
-// a call of the system for each further step of a pool (16 384 orders, 4 096 levels), the first touch of each new page,
-// and id maps that double, whose entries move over with the insertions after that. So give the most that will be there at
-// once. An order costs about 200 bytes.
-struct Sizes {
-    std::size_t orders = 16384;     // live at once: resting or waiting, in all books
-    std::size_t levels = 4096;      // prices at which orders rest, in all books
-    std::size_t accounts = 256;     // also positions: pairs of account and instrument that ever traded
-    std::size_t instruments = 16;   // of their id map only
-    std::size_t sessions = 16;      // of their id map only
-};
-
-class State {
+class State : public Registry {
 public:
-    explicit State(const Sizes& sizes)
-        : by_order_id(sizes.orders),
-          by_client_id(sizes.orders),
-          account_numbers(sizes.accounts),
-          instrument_numbers(sizes.instruments),
-          session_ids(sizes.sessions),
-          position_ids(sizes.accounts) {
+    explicit State(const Sizes& sizes) : Registry(sizes), by_order_id(sizes.orders), by_client_id(sizes.orders) {
         orders.reserve(sizes.orders);
         links.reserve(sizes.orders);
         levels.reserve(sizes.levels);
         nodes.reserve(sizes.levels / 16);
-        accounts.reserve(sizes.accounts);
-        positions.reserve(sizes.accounts);
         draft_ = blank_order();
     }
 
@@ -53,64 +24,22 @@ public:
     Pool<OrderLinks, 14> links;  // by the order's handle
     Pool<Level, 12> levels;
     PriceNodes nodes;
-    Pool<Account, 8> accounts;
-    Pool<Position, 10> positions;
-    Pool<Book, 4> books;
-    Pool<Session, 4> sessions;
-
     IdMap by_order_id;
     IdMap by_client_id;
-    NumberMap account_numbers;
-    NumberMap instrument_numbers;
-    IdMap session_ids;
-    IdMap position_ids;
-    std::map<u32, Handle> accounts_by_id;
-    std::map<u32, Handle> books_by_id;
-    std::unordered_map<std::string, Handle> account_names;
-    std::unordered_map<std::string, Handle> symbols;
-
-    // By the session's handle: what its `ring` points to.
-    std::vector<std::unique_ptr<Outcome[]>> rings;
-
-    // By the book's handle; and live GTD orders by (expiry, exchange id).
-    std::vector<std::unique_ptr<Waiting>> waiting;
-    std::map<std::pair<i64, u64>, Handle> expiries;
+    std::map<std::pair<i64, u64>, Handle> expiries;  // live GTD orders, by (expiry, exchange id)
     u128 fees = 0;  // all that were ever paid, in micros
     std::map<u64, Child> children;                // orders that wait for their parent, by order id
     std::map<u64, std::vector<u64>> families;     // ids of the children of a live parent, by its id
     std::set<u64> orphans;                        // those whose parent has ended, still to be looked at
     std::set<u64> ready;                          // those that wait for nothing any more: in books that trade
-    bool children_due = false;                    // one of them may be, as a parent or a phase has ended
-    std::map<u32, Handle> margin_accounts;  // by id
-    std::map<u64, Owner> owners;  // by session; see set_owner
-    std::unordered_set<u64> closed_sessions;  // those of `owners` that no gateway has
-    Market market = {};
+    std::vector<Handle> touched;                  // banded books to be looked at when the command is done with
+    bool due = false;                             // something of these may be: `endings.hpp`
     u64 last_queue_no = 0;
     Bookmarks bookmarks;  // of listings; decides nothing
 
     u64 last_seq = 0;
     i64 last_timestamp_ns = 0;
 
-    void set_owner(u64 session_id, Owner owner) {
-        owners[session_id] = owner;
-        if (owner.gateway == 0) {
-            closed_sessions.insert(session_id);
-        } else {
-            closed_sessions.erase(session_id);
-        }
-    }
-    // Its orders were canceled because its client was gone, and no later connection of it has been opened.
-    bool is_closed(u64 session_id) const { return !closed_sessions.empty() && closed_sessions.contains(session_id); }
-
-    [[gnu::always_inline]] Handle find_account(u32 id) const {
-        return account_numbers.find(id, [&](Handle at) { return accounts[at].account == id; });
-    }
-    [[gnu::always_inline]] Handle find_book(u32 id) const {
-        return instrument_numbers.find(id, [&](Handle at) { return books[at].instrument == id; });
-    }
-    Handle find_session(u64 id) const {
-        return session_ids.find(hash_id(id), [&](Handle at) { return sessions[at].session_id == id; });
-    }
     Handle find_order(u64 id) const {
         return by_order_id.find(hash_id(id), [&](Handle at) { return orders[at].order_id == id; });
     }
@@ -124,85 +53,6 @@ public:
             return orders[at].client_order_id == id && orders[at].account == account;
         });
     }
-    // Most orders of an account are for the same instrument as the one before.
-    [[gnu::always_inline]] Handle find_position(Handle account, Handle book) {
-        Account& owner = accounts[account];
-        if (owner.latest_book == book) [[likely]]
-            return owner.latest_position;
-        const Handle found = look_up_position(account, book);
-        if (found != kNone) {
-            owner.latest_book = book;
-            owner.latest_position = found;
-        }
-        return found;
-    }
-    Handle look_up_position(Handle account, Handle book) const {
-        return position_ids.find(hash_pair(account, book), [&](Handle at) {
-            return positions[at].account == account && positions[at].book == book;
-        });
-    }
-    Handle position_of(Handle account, Handle book) {
-        const Handle known = find_position(account, book);
-        return known != kNone ? known : add_position(account, book);
-    }
-
-    Handle add_account(u32 id, const char (&name)[32], std::string text, u32 flags) {
-        const Handle at = accounts.take();
-        Account& account = accounts[at];
-        account = {};
-        account.account = id;
-        account.flags = flags;
-        std::memcpy(account.name, name, sizeof account.name);
-        account_numbers.insert(id, at);
-        accounts_by_id.emplace(id, at);
-        account_names.emplace(std::move(text), at);
-        if (account.is_on_margin()) margin_accounts.emplace(id, at);
-        return at;
-    }
-    Handle add_book(u32 id, const char (&symbol)[32], std::string text, i64 tick_micros, i64 lot_units) {
-        const Handle at = books.take();
-        Book& book = books[at];
-        book = {};
-        book.instrument = id;
-        std::memcpy(book.symbol, symbol, sizeof book.symbol);
-        book.tick_micros = tick_micros;
-        book.lot_units = lot_units;
-        book.unit_micros = tick_micros * lot_units;
-        book.phase = phase::CONTINUOUS;
-        book.throttled = market.throttle.is_set();
-        book.initial_ppm = kInitialMarginPpm;
-        book.maintenance_ppm = kMaintenanceMarginPpm;
-        waiting.resize(at + std::size_t{1});
-        waiting[at] = std::make_unique<Waiting>();
-        instrument_numbers.insert(id, at);
-        books_by_id.emplace(id, at);
-        symbols.emplace(std::move(text), at);
-        return at;
-    }
-    Session& add_session(u64 id) {
-        const Handle at = sessions.take();
-        Session& session = sessions[at];
-        session = {id, 0, nullptr, Session::kFirstRing - 1, 0};
-        rings.resize(at + std::size_t{1});
-        rings[at] = std::make_unique<Outcome[]>(Session::kFirstRing);
-        session.ring = rings[at].get();
-        session_ids.insert(hash_id(id), at);
-        return session;
-    }
-    // Double a session's ring until it has room for so many numbers; what is in it stays.
-    void widen(Session& session, u64 numbers) {
-        u32 size = session.mask + 1;
-        while (size < numbers && size < Session::kRemembered) size *= 2;
-        auto wider = std::make_unique<Outcome[]>(size);
-        for (u64 age = session.kept(); age-- > 0;) {
-            const u64 number = session.last_no - age;
-            wider[number & (size - 1)] = session.ring[number & session.mask];
-        }
-        session.ring = wider.get();
-        session.mask = size - 1;
-        rings[find_session(session.session_id)] = std::move(wider);
-    }
-
     // The record that orders are written to before they are accepted. Nothing knows of it until it is filed.
     Order& draft() { return orders[draft_]; }
 
@@ -302,8 +152,28 @@ public:
         }
     }
 
-    // Whether an order has to ask for a token there, after a throttle was set.
-    void rethrottle(Book& book) const { book.throttled = book.throttle.is_set() || market.throttle.is_set(); }
+    // Something of a book's orders or phase has changed: if it has bands, they are looked at when the command is done with.
+    void touch(Handle number) {
+        if (!books[number].is_banded() || std::find(touched.begin(), touched.end(), number) != touched.end()) return;
+        touched.push_back(number);
+        due = true;
+    }
+    // The one of the lowest instrument id, which is looked at now; kNone: there is none.
+    Handle next_touched() {
+        if (touched.empty()) return kNone;
+        const auto lowest = std::min_element(touched.begin(), touched.end(), [this](Handle a, Handle b) {
+            return books[a].instrument < books[b].instrument;
+        });
+        const Handle found = *lowest;
+        touched.erase(lowest);
+        return found;
+    }
+    // A book has bands from now on: what becomes of its orders is of interest.
+    void watch(Handle number) {
+        for (Handle at = 1; at < orders.end(); ++at) {
+            if (orders[at].place != kGone && orders[at].book == number) orders[at].marked |= kIsWatched;
+        }
+    }
 
     // Put a filed order behind the others of its price; what it needs is bound already.
     void join(Handle at) { join(at, home_of(orders[at])); }
@@ -420,6 +290,7 @@ public:
     void wait_for_parent(Handle at, Handle parent, i64 traded) {
         Order& order = orders[at];
         order.place = kWaitsForParent;
+        ++accounts[order.account].children;
         waiting[order.book]->for_parent.emplace(order.order_id, at);
         if (parent == kNone) {
             children.emplace(order.order_id, Child{at, 0, traded});
@@ -448,7 +319,7 @@ public:
     }
     // The phase of a book has changed.
     void look_at_released(Handle book) {
-        children_due = true;
+        due = true;
         for (const u64 id : waiting[book]->released) {
             if (books[book].phase == phase::CONTINUOUS) {
                 ready.insert(id);
@@ -470,6 +341,7 @@ private:
 
     void leave_parent(Handle at) {
         const Order& order = orders[at];
+        --accounts[order.account].children;
         waiting[order.book]->for_parent.erase(order.order_id);
         waiting[order.book]->released.erase(order.order_id);
         ready.erase(order.order_id);
@@ -495,12 +367,13 @@ private:
         }
         orphans.insert(family->second.begin(), family->second.end());
         families.erase(family);
-        children_due = true;
+        due = true;
     }
     // A marked order is forgotten; `newer` is the next one of its account.
     [[gnu::noinline]] void unmark(Handle at, Handle newer) {
         leave_stops(at);
         if ((orders[at].marked & kIsParent) != 0) orphan(at);
+        if ((orders[at].marked & kIsWatched) != 0) touch(orders[at].book);
         const bool bookmarked = (orders[at].marked & kBookmarked) != 0;
         orders[at].marked = 0;
         if (bookmarked && bookmarks.move(at, newer) && newer != kNone) orders[newer].marked |= kBookmarked;
@@ -565,13 +438,6 @@ private:
         } else {
             queue.tail = link.previous;
         }
-    }
-    Handle add_position(Handle account, Handle book) {
-        const Handle at = positions.take();
-        positions[at] = {account, book, accounts[account].positions, 0, 0, 0, 0, 0, 0, 0};
-        accounts[account].positions = at;
-        position_ids.insert(hash_pair(account, book), at);
-        return at;
     }
 };
 
