@@ -1,5 +1,6 @@
 """The half of the command builder that sets up a market: instruments, accounts, funds, phases, limits."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -10,8 +11,10 @@ from lockstep.stream.records import (
     BANDS,
     CONTROL,
     LIMITS,
+    LOTS,
     MARKET,
     MAX_PRICE_TICKS,
+    MAX_QUANTITY_LOTS,
     RULES,
     SETTING,
     THROTTLE,
@@ -19,6 +22,8 @@ from lockstep.stream.records import (
     AccountFlag,
     AccountStatus,
     CommandKind,
+    OddLotDisplay,
+    OddLots,
     Phase,
 )
 
@@ -26,6 +31,7 @@ _ADMIN: Final = Layout(ADMIN)
 _BANDS: Final = Layout(BANDS)
 _CONTROL: Final = Layout(CONTROL)
 _LIMITS: Final = Layout(LIMITS)
+_LOTS: Final = Layout(LOTS)
 _MARKET: Final = Layout(MARKET)
 _RULES: Final = Layout(RULES)
 _SETTING: Final = Layout(SETTING)
@@ -38,6 +44,7 @@ _MOST_MARGIN_PPM: Final = 10**7
 _MOST_WEIGHT: Final = 2**30
 _MOST_NS: Final = 2**50
 _PPM: Final = 10**6
+_MOST_TIERS: Final = 3
 
 
 class AdminCommands(CommandRows):
@@ -336,6 +343,44 @@ class AdminCommands(CommandRows):
             "reference_price_ticks": whole("reference_price_ticks", reference_price_ticks, 0, MAX_PRICE_TICKS),
         }
         return self._add(_SETTING, CommandKind.SET_BAND_WIDTH, fields)
+
+    def set_lots(
+        self,
+        *,
+        instrument: int,
+        round_lots: int,
+        tiers: Sequence[tuple[int, int]] = (),
+        odd_lots: OddLots | str = OddLots.ACCEPT,
+        display: OddLotDisplay | str = OddLotDisplay.SHOWN,
+    ) -> int:
+        """What a round lot is, and what becomes of odd lots. `no_lots` takes it away.
+
+        Args:
+            instrument: which one.
+            round_lots: lots of a round lot.
+            tiers: (price in ticks, lots of a round lot where the previous close is above it), at most three that rise.
+            odd_lots: whether orders that are no multiple of a round lot are taken.
+            display: what of odd lots the best bid and offer show.
+        """
+        prices = [0, *(above for above, _ in tiers)]
+        if len(tiers) > _MOST_TIERS or any(low >= high for low, high in pairwise(prices)):
+            raise ValueError(
+                f"tiers is {tiers!r}: give at most {_MOST_TIERS} (price, lots) whose prices rise from 1 on"
+            )
+        fields = {
+            "instrument": whole("instrument", instrument, 1, U32),
+            "round1_lots": whole("round_lots", round_lots, 1, MAX_QUANTITY_LOTS),
+            "odd_lots": word(OddLots, "odd_lots", odd_lots),
+            "display": word(OddLotDisplay, "display", display),
+        }
+        for at, (above, lots) in enumerate(tiers, 2):
+            fields[f"round{at}_lots"] = whole("lots of a tier", lots, 1, MAX_QUANTITY_LOTS)
+            fields[f"above{at}_ticks"] = whole("price of a tier", above, 1, MAX_PRICE_TICKS)
+        return self._add(_LOTS, CommandKind.SET_LOTS, fields)
+
+    def no_lots(self, *, instrument: int) -> int:
+        """No lot is a round one any more."""
+        return self._add(_LOTS, CommandKind.SET_LOTS, {"instrument": whole("instrument", instrument, 1, U32)})
 
     def tick(self) -> int:
         """Time has come to the stamp of this batch: orders end, phases change, auctions say what they would give.

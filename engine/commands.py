@@ -71,6 +71,7 @@ class CommandBuilder(AdminCommands):
         stp: SelfTradePrevention | str = SelfTradePrevention.NONE,
         tag: int = 0,
         parent_id: int = 0,
+        cancel_on_halt: bool = False,
     ) -> int:
         """A limit order: it trades at `price_ticks` or better, and what is left rests, as `tif` says.
 
@@ -90,13 +91,17 @@ class CommandBuilder(AdminCommands):
             stp: what happens instead of a trade with an order of the same account.
             tag: free for you; the engine does not look at it.
             parent_id: client order id of the account's order that it waits for. For DAY, GTC, GTD, without options.
+            cancel_on_halt: it ends when trading is halted or paused. For DAY, GTC, GTD.
         """
         tif = word(TimeInForce, "tif", tif)
         flags = OrderFlag.POST_ONLY * switch("post_only", post_only) + OrderFlag.HIDDEN * switch("hidden", hidden)
+        flags += OrderFlag.CANCEL_ON_HALT * switch("cancel_on_halt", cancel_on_halt)
         display = whole("display_lots", display_lots, 0, MAX_QUANTITY_LOTS)
         least = whole("min_lots", min_lots, 0, MAX_QUANTITY_LOTS)
         if (flags or display) and tif not in _RESTS:
-            raise ValueError(f"post_only, hidden and display_lots are for orders that rest: not with tif {tif.name}")
+            raise ValueError(
+                f"post_only, hidden, cancel_on_halt and display_lots are for orders that rest: not with tif {tif.name}"
+            )
         if hidden and display:
             raise ValueError("hidden shows nothing and display_lots shows a part: give one of them")
         if least and (post_only or tif not in (*_RESTS, TimeInForce.IOC)):
@@ -133,11 +138,11 @@ class CommandBuilder(AdminCommands):
         Args as of `limit`, and:
             protection_ticks: it trades no further than this price; 0: no such bound.
             tif: every one but GTD.
-            min_lots: not with FOK, AT_OPEN, AT_CLOSE.
+            min_lots: not with FOK, AT_OPEN, AT_CLOSE, GOOD_FOR_AUCTION.
         """
         tif = word(TimeInForce, "tif", tif)
         least = whole("min_lots", min_lots, 0, MAX_QUANTITY_LOTS)
-        if least and tif in (TimeInForce.FOK, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE):
+        if least and (tif == TimeInForce.FOK or tif >= TimeInForce.AT_OPEN):
             raise ValueError(f"min_lots does not go with tif {tif.name}: leave it out, or use IOC")
         terms = {"price_ticks": whole("protection_ticks", protection_ticks, 0, MAX_PRICE_TICKS), "min_lots": least}
         return self._order(

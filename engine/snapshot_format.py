@@ -6,7 +6,7 @@ levels and client-id maps follow from the orders). Sections stand one after the 
 * header, once: magic `LKSTSNAP`, version u32, last_seq u64, last_timestamp_ns i64, pot of fees in micros (16 bytes,
   unsigned), the market's breaker: levels 1 to 3 ppm u32 each, pause_ns i64, day i64 and level u8 reached, until_ns
   i64; the market's throttle: orders_per_second, burst_orders and tat ns i64 each (all 0 if it has none); then the
-  number of rows of each of the nine sections, u64 each;
+  number of rows of each of the ten sections, u64 each;
 * instruments, by id: id u32, symbol 32 bytes (NUL padded), tick_micros i64, lot_units i64, phase u8, next_phase u8,
   until_ns i64 (both 0 if none follows), reference price i64, last price i64, maker fee ppm i32, taker fee ppm, band
   ppm, collar ppm, breaker ppm, u32 each, breaker window_ns i64, breaker pause_ns i64, breaker phase u8, initial and
@@ -38,14 +38,15 @@ levels and client-id maps follow from the orders). Sections stand one after the 
   reference price i64 (0: none), since ns, lower and upper band i64 each, state u8, until ns i64 (0 if it is no limit
   state);
 * sales (the windows of bands), by instrument, oldest first: instrument u32, stamp of the first trade ns i64, number of
-  trades u64, sum of their prices in ticks (16 bytes, unsigned); at most 1 024 of one instrument.
+  trades u64, sum of their prices in ticks (16 bytes, unsigned); at most 1 024 of one instrument;
+* lots, by instrument, of those that have round lots: instrument u32, lots of a round lot u32, odd lots u8, display u8.
 
 The order of the orders in the book is their priority: best price first; at one price the displayed ones in their
 queue, then the hidden ones in theirs. Stops: buys by (stop price, order id), sells by (-stop price, order id). Orders
 for the closing auction: as they came to wait, both sides together. Orders for their parent: by order id. The state
 digest of an engine is BLAKE2b-128 over these bytes.
 
-Version 8 had neither bands nor sales: seven sections.
+Version 8 had neither bands nor sales nor lots: seven sections.
 """
 
 import struct
@@ -63,7 +64,7 @@ HIGHEST, LOWEST = 0, 1
 """Queues of stood prices."""
 
 _PREVIOUS: Final = 8
-_SECTIONS: Final = 9
+_SECTIONS: Final = 10
 _SECTIONS_8: Final = 7
 
 _PREFIX: Final = struct.Struct("<8sI")
@@ -78,6 +79,7 @@ _ORDER: Final = struct.Struct("<QQQIIBBBqqqqBBBqqqqqqQq")
 _STOOD: Final = struct.Struct("<IBqq")
 _BAND: Final = struct.Struct("<I4I6qBqqqqBq")
 _SALES: Final = struct.Struct("<IqQ16s")
+_LOT: Final = struct.Struct("<IIBB")
 _OUTCOME_SIZE: Final = 16
 _WIDE_SIZE: Final = 16
 
@@ -249,8 +251,17 @@ class SalesRow(NamedTuple):
 
     instrument: int
     first_ns: int
-    count: int
+    trades: int
     ticks: int
+
+
+class LotRow(NamedTuple):
+    """What a round lot of an instrument is (`lockstep.engine.reference.lots`)."""
+
+    instrument: int
+    round_lots: int
+    odd_lots: int
+    display: int
 
 
 _NUMPY_TYPES: Final = {"Q": "<u8", "I": "<u4", "B": "u1", "q": "<i8"}
@@ -277,12 +288,13 @@ class StateImage:
     stood: tuple[StoodRow, ...]
     bands: tuple[BandRow, ...] = ()
     sales: tuple[SalesRow, ...] = ()
+    lots: tuple[LotRow, ...] = ()
 
 
 def encode_snapshot(image: StateImage) -> bytes:
     """Bytes of a snapshot."""
     owned = (image.accounts, image.positions, image.sessions, image.owners, image.orders)
-    counts = map(len, (image.instruments, *owned, image.stood, image.bands, image.sales))
+    counts = map(len, (image.instruments, *owned, image.stood, image.bands, image.sales, image.lots))
     fees = image.fees_micros.to_bytes(_WIDE_SIZE, "little")
     parts = [_PREFIX.pack(MAGIC, VERSION)]
     parts += [_HEADER.pack(image.last_seq, image.last_timestamp_ns, fees, *image.market)]
@@ -299,6 +311,7 @@ def encode_snapshot(image: StateImage) -> bytes:
     parts += [_STOOD.pack(*row) for row in image.stood]
     parts += [_BAND.pack(*row) for row in image.bands]
     parts += [_SALES.pack(*row[:-1], row.ticks.to_bytes(_WIDE_SIZE, "little")) for row in image.sales]
+    parts += [_LOT.pack(*row) for row in image.lots]
     return b"".join(parts)
 
 
@@ -366,13 +379,14 @@ def _content(reader: _Reader, sections: int) -> StateImage:
     stood = tuple(map(StoodRow._make, _STOOD.iter_unpack(reader.take(counts[6] * _STOOD.size))))
     bands = tuple(map(BandRow._make, _BAND.iter_unpack(reader.take(counts[7] * _BAND.size))))
     sales = tuple(
-        SalesRow(number, first_ns, count, int.from_bytes(ticks, "little"))
-        for number, first_ns, count, ticks in _SALES.iter_unpack(reader.take(counts[8] * _SALES.size))
+        SalesRow(number, first_ns, trades, int.from_bytes(ticks, "little"))
+        for number, first_ns, trades, ticks in _SALES.iter_unpack(reader.take(counts[8] * _SALES.size))
     )
+    lots = tuple(map(LotRow._make, _LOT.iter_unpack(reader.take(counts[9] * _LOT.size))))
     _at_end(reader)
     pot = int.from_bytes(fees, "little")
     market = MarketRow(*rest)
-    return StateImage(last_seq, last_timestamp_ns, pot, market, instruments, *owned, stood, bands, sales)
+    return StateImage(last_seq, last_timestamp_ns, pot, market, instruments, *owned, stood, bands, sales, lots)
 
 
 _Owned = tuple[

@@ -67,8 +67,10 @@ _AUCTION: Final = int(EventFlag.AUCTION)
 _WAITS: Final = int(EventFlag.WAITS)
 _HIDDEN_FLAG: Final = int(OrderFlag.HIDDEN)
 _MARKET: Final = int(OrderType.MARKET)
-_AT_CLOSE: Final = int(TimeInForce.AT_CLOSE)
+_FOR_AUCTION: Final = int(TimeInForce.GOOD_FOR_AUCTION)
+_AUCTION_TIFS: Final = (int(TimeInForce.AT_CLOSE), _FOR_AUCTION)
 _CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
+_CALLS: Final = (int(Phase.PRE_OPEN), int(Phase.OPENING_AUCTION), int(Phase.VOLATILITY_AUCTION), _CLOSING_AUCTION)
 _HIDDEN: Final = -1
 """In place of a display quantity: nothing is displayed. 0: everything is."""
 
@@ -107,7 +109,7 @@ class Print:
 
 
 class RestingOrder(NamedTuple):
-    """An order that a snapshot brings. It may also wait for the closing auction."""
+    """An order that a snapshot brings. It may also wait for an auction."""
 
     order_id: int
     instrument: int
@@ -119,9 +121,11 @@ class RestingOrder(NamedTuple):
     hidden: bool = False
     """Nothing of it is displayed: a hidden order, or a market order."""
     at_close: bool = False
-    """It comes to rest when the closing auction begins."""
+    """It waits, and comes to rest when the closing auction begins."""
     shown_lots: int = 0
     """What is left of an iceberg's present peak."""
+    for_any_auction: bool = False
+    """With `at_close`: it comes to rest when any auction begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +176,8 @@ class Books:
         self._books: dict[int, _Book] = {}
         # Orders in the book: id -> (instrument, side, price, open lots, display, displayed lots).
         self._orders: dict[int, tuple[int, int, int, int, int, int]] = {}
-        # Orders that wait for the closing auction: id -> (instrument, side, price, open lots, display).
-        self._for_close: dict[int, tuple[int, int, int, int, int]] = {}
+        # Orders that wait for an auction: id -> ((instrument, side, price, open lots, display), whether for any).
+        self._for_close: dict[int, tuple[tuple[int, int, int, int, int], bool]] = {}
         # Orders that were loaded as of a later seq than the books are of, until the books come to the last of them.
         self._as_of: dict[int, int] = {}
         self._complete_at = 0
@@ -198,7 +202,7 @@ class Books:
             display = _HIDDEN if order.hidden else order.display_lots
             place = order.instrument, order.side, order.price_ticks, order.leaves_lots, display
             if order.at_close:
-                self._for_close[order.order_id] = place
+                self._for_close[order.order_id] = place, order.for_any_auction
                 continue
             self._rest(order.order_id, *place)
             if order.display_lots:
@@ -283,16 +287,16 @@ class Books:
                 self._replace(seq, order_id, price, leaves, flags)
             elif kind == _PHASE_CHANGED:
                 # A SETTING_EVENT: its `value`, the phase, lies where others have the order id.
-                if order_id == _CLOSING_AUCTION:
-                    self._begin_closing(seq, instrument)
+                if order_id in _CALLS:
+                    self._begin_call(seq, instrument, order_id)
             elif self._is_in(seq, order_id):
                 continue
             elif flags & _BOOKS:
                 hidden = order_flags & _HIDDEN_FLAG or order_type == _MARKET
                 self._rest(order_id, instrument, side, price, leaves, _HIDDEN if hidden else display)
-            elif flags & _WAITS and tif == _AT_CLOSE:
+            elif flags & _WAITS and tif in _AUCTION_TIFS:
                 display = _HIDDEN if order_type == _MARKET else 0
-                self._for_close[order_id] = (instrument, side, price, leaves, display)
+                self._for_close[order_id] = (instrument, side, price, leaves, display), tif == _FOR_AUCTION
         if self._as_of and self.complete:
             self._as_of.clear()
         changes = (self._take_change(instrument, tuple(prints)) for instrument, prints in touched.items())
@@ -373,10 +377,11 @@ class Books:
         """While the books come to one seq: the order had ended before the page that would have had it."""
         return seq <= self._complete_at and order_id not in self._orders
 
-    def _begin_closing(self, seq: int, instrument: int) -> None:
-        """What has waited for the closing auction comes to rest."""
-        for order_id, place in list(self._for_close.items()):
-            if place[0] == instrument and not self._is_in(seq, order_id):
+    def _begin_call(self, seq: int, instrument: int, phase: int) -> None:
+        """What has waited for this auction comes to rest."""
+        for order_id, (place, for_any) in list(self._for_close.items()):
+            is_now = phase == _CLOSING_AUCTION or for_any
+            if place[0] == instrument and is_now and not self._is_in(seq, order_id):
                 del self._for_close[order_id]
                 self._rest(order_id, *place)
 

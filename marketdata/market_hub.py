@@ -21,7 +21,7 @@ from lockstep.marketdata.books import Books, RestingOrder, merge_trades
 from lockstep.marketdata.encodings import Encodings
 from lockstep.marketdata.market import Subscription
 from lockstep.runtime.engines import Engines, EnginesUnavailable
-from lockstep.stream.records import EventKind, Events, OrderFlag, OrderType
+from lockstep.stream.records import EventKind, Events, OrderFlag, OrderType, TimeInForce
 from lockstep.v1 import replication_pb2
 
 _MAX_BUFFERED_EVENTS: Final = 1_000_000
@@ -35,7 +35,7 @@ _IN_BOOK: Final = 0
 _WAITS_FOR_CLOSE: Final = 2
 _COLUMNS: Final = (
     "order_id", "instrument", "side", "price_ticks", "leaves_lots", "display_lots", "shown_lots", "order_type", "flags",
-    "place",
+    "place", "tif",
 )  # fmt: skip
 
 
@@ -236,7 +236,10 @@ def resting_orders(rows: NDArray[Any]) -> Iterator[RestingOrder]:
     """What of the engine's live orders (`OrderRow`) the books are made of: not the stop orders that wait."""
     rows = rows[(rows["place"] == _IN_BOOK) | (rows["place"] == _WAITS_FOR_CLOSE)]
     columns = (rows[name].tolist() for name in _COLUMNS)
-    for order_id, instrument, side, price, leaves, display, shown, kind, flags, place in zip(*columns, strict=True):
+    for order_id, instrument, side, price, leaves, display, shown, kind, flags, place, tif in zip(
+        *columns, strict=True
+    ):
         hidden = bool(flags & OrderFlag.HIDDEN) or kind == OrderType.MARKET
         at_close = place == _WAITS_FOR_CLOSE
-        yield RestingOrder(order_id, instrument, side, price, leaves, display, hidden, at_close, shown)
+        for_any = tif == TimeInForce.GOOD_FOR_AUCTION
+        yield RestingOrder(order_id, instrument, side, price, leaves, display, hidden, at_close, shown, for_any)

@@ -54,10 +54,22 @@ _WAITS: Final = int(EventFlag.WAITS)
 _STANDS: Final = _BOOKS | _WAITS
 _HIDDEN_FLAG: Final = int(OrderFlag.HIDDEN)
 _MARKET: Final = int(OrderType.MARKET)
-_AT_CLOSE: Final = int(TimeInForce.AT_CLOSE)
+_FOR_AUCTION: Final = int(TimeInForce.GOOD_FOR_AUCTION)
+_AUCTION_TIFS: Final = (int(TimeInForce.AT_CLOSE), _FOR_AUCTION)
 _CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
+_CALLS: Final = (int(Phase.PRE_OPEN), int(Phase.OPENING_AUCTION), int(Phase.VOLATILITY_AUCTION), _CLOSING_AUCTION)
 _IN_BOOK, _WAITS_FOR_CLOSE = 0, 2
-_ROWS: Final = ("order_id", "instrument", "side", "price_ticks", "leaves_lots", "display_lots", "shown_lots", "place")
+_ROWS: Final = (
+    "order_id",
+    "instrument",
+    "side",
+    "price_ticks",
+    "leaves_lots",
+    "display_lots",
+    "shown_lots",
+    "place",
+    "tif",
+)
 
 _WANTED: Final = np.zeros(256, dtype=bool)
 _WANTED[[_TRADE, _CANCELED, _REPLACED, _REDUCED, _PHASE_CHANGED]] = True
@@ -199,8 +211,8 @@ class OrderBooks:
         self._floor = seq
         self._books: dict[int, OrderBook] = {}
         self._orders: dict[int, Resting] = {}
-        # Orders that wait for the closing auction, as they came to wait: id -> (instrument, key, leaves, hidden).
-        self._for_close: dict[int, tuple[int, int, int, bool]] = {}
+        # Orders that wait for an auction, as they came to wait: id -> (instrument, key, leaves, hidden, tif).
+        self._for_close: dict[int, tuple[int, int, int, bool, int]] = {}
         self._dirty: dict[OrderBook, None] = {}
         if rows is not None:
             self._load(rows)
@@ -220,12 +232,12 @@ class OrderBooks:
         rows = rows[(rows["place"] == _IN_BOOK) | (rows["place"] == _WAITS_FOR_CLOSE)]
         hidden = ((rows["flags"] & _HIDDEN_FLAG) != 0) | (rows["order_type"] == _MARKET)
         columns = (rows[name].tolist() for name in _ROWS)
-        for order_id, instrument, side, price, leaves, display, shown, place, unseen in zip(
+        for order_id, instrument, side, price, leaves, display, shown, place, tif, unseen in zip(
             *columns, hidden.tolist(), strict=True
         ):
             key = -price if side == _BUY else price
             if place == _WAITS_FOR_CLOSE:
-                self._for_close[order_id] = (instrument, key, leaves, unseen)
+                self._for_close[order_id] = (instrument, key, leaves, unseen, tif)
                 continue
             order = self._enter(order_id, instrument, key, leaves, 0 if unseen else display)
             if not unseen:
@@ -301,8 +313,8 @@ class OrderBooks:
                 dirty[order.book] = None
             elif kind == _PHASE_CHANGED:
                 # A SETTING_EVENT: its `value`, the phase, lies where others have the order id.
-                if order_id == _CLOSING_AUCTION:
-                    self._begin_closing(instrument, seq)
+                if order_id in _CALLS:
+                    self._begin_call(instrument, order_id, seq)
             else:
                 self._stand(order_id, instrument, -price if side == _BUY else price, leaves, flags, seq, terms)
 
@@ -317,10 +329,10 @@ class OrderBooks:
             if not hidden:
                 order.book.rest(order, min(display, leaves) if display else leaves, seq)
                 self._dirty[order.book] = None
-        elif tif == _AT_CLOSE:
+        elif tif in _AUCTION_TIFS:
             if flags & _LOST_PRIORITY:
                 self._for_close.pop(order_id, None)
-            self._for_close[order_id] = (instrument, key, leaves, order_type == _MARKET)
+            self._for_close[order_id] = (instrument, key, leaves, order_type == _MARKET, tif)
 
     def _enter(self, order_id: int, instrument: int, key: int, leaves: int, display: int) -> Resting:
         order = self._orders[order_id] = Resting(self.book(instrument), order_id, key, leaves, display)
@@ -368,10 +380,10 @@ class OrderBooks:
         if not hidden:
             order.book.rest(order, min(order.display, leaves) if order.display else leaves, seq)
 
-    def _begin_closing(self, instrument: int, seq: int) -> None:
-        """What has waited for the closing auction comes to rest."""
-        for order_id, (wanted, key, leaves, hidden) in list(self._for_close.items()):
-            if wanted == instrument:
+    def _begin_call(self, instrument: int, phase: int, seq: int) -> None:
+        """What has waited for this auction comes to rest."""
+        for order_id, (wanted, key, leaves, hidden, tif) in list(self._for_close.items()):
+            if wanted == instrument and (phase == _CLOSING_AUCTION or tif == _FOR_AUCTION):
                 del self._for_close[order_id]
                 order = self._enter(order_id, instrument, key, leaves, 0)
                 if not hidden:

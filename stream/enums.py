@@ -40,6 +40,8 @@ class CommandKind(IntEnum):
     SET_BAND_WIDTH = 81
     """The bands of an instrument, or (instrument 0) of all that have some, are twice as wide, or as they were set
     again."""
+    SET_LOTS = 82
+    """What a round lot of an instrument is, and what becomes of orders that are none."""
     EPOCH_START = 192
     GROW = 193
     GROW_REVOKED = 194
@@ -76,6 +78,8 @@ class TimeInForce(IntEnum):
     GTD = 5
     AT_OPEN = 6
     AT_CLOSE = 7
+    GOOD_FOR_AUCTION = 8
+    """For the next auction of any kind: it waits for it, and what is left ends with it."""
 
 
 class SelfTradePrevention(IntEnum):
@@ -93,6 +97,8 @@ class OrderFlag(IntFlag):
 
     POST_ONLY = 1
     HIDDEN = 2
+    CANCEL_ON_HALT = 4
+    """It ends when trading is halted or paused."""
 
 
 class ReplaceFlag(IntFlag):
@@ -121,6 +127,24 @@ class Phase(IntEnum):
     VOLATILITY_AUCTION = 5
     CLOSING_AUCTION = 6
     CLOSED = 7
+
+
+class OddLots(IntEnum):
+    """Whether an instrument takes orders that are no multiple of a round lot."""
+
+    ACCEPT = 0
+    REFUSE = 1
+
+
+class OddLotDisplay(IntEnum):
+    """What of odd lots the best bid and offer show (docs/engine.md, *Lots*)."""
+
+    SHOWN = 0
+    """All, as any other lots."""
+    AGGREGATED = 1
+    """Round lots that they make together, at the worst price of these."""
+    OUT = 2
+    """Round lots of one price alone."""
 
 
 class LimitState(IntEnum):
@@ -218,6 +242,8 @@ class EventKind(IntEnum):
     BAND_WIDTH_SET = 83
     BANDS_MOVED = 84
     """The bands of an instrument are from `value` to `previous_value` now."""
+    LOTS_SET = 86
+    """A round lot has `value` lots now (0: there are none); `previous_value` is the `OddLotDisplay`."""
     LIMIT_STATE_CHANGED = 85
     """An instrument's `LimitState` (`value`, before: `previous_value`); from a limit state comes a pause at
     `until_ns`."""
@@ -331,6 +357,8 @@ class Code(IntEnum):
     already."""
     TOO_MANY_CHILDREN = 4023
     """The account has as many orders that wait for another one as it may have."""
+    ODD_LOT = 4024
+    """The instrument takes whole round lots only, and the quantity is no multiple of one."""
     SESSION_CLOSED = 4021
     """An order, or a replace, of a session whose orders were canceled because its client was gone, and that was not
     opened again."""
@@ -349,6 +377,8 @@ class Code(IntEnum):
     ACCOUNT_BLOCKED = 5011
     PARENT_ENDED = 5012
     """The order that it waited for ended: without a trade (CANCELED), or with fewer lots than its own (REDUCED)."""
+    HALTED = 5014
+    """Trading was halted or paused, and the order was to end then."""
     BAND_MOVED = 5013
     """A band moved over its price: a bid above the upper, an offer below the lower one (docs/engine.md, *Limit up and
     limit down*)."""

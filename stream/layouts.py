@@ -7,7 +7,7 @@ import numpy as np
 
 from lockstep.stream.enums import CommandKind, EventKind
 
-SCHEMA: Final = 0xC87DCC78134BF661
+SCHEMA: Final = 0xA30442E1DE5100E6
 """Names every place, width and number; the compiled core has the same one."""
 
 _COMMAND_HEAD = [
@@ -183,6 +183,24 @@ BANDS: Final = np.dtype(
     ]
 )
 """Limit up, limit down: an instrument's bands around the mean of its latest trades."""
+
+LOTS: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("round1_lots", "<u4"),  # a round lot; all fields 0: there is none
+        ("round2_lots", "<u4"),  # where the previous close is above `above2_ticks`
+        ("round3_lots", "<u4"),
+        ("round4_lots", "<u4"),
+        ("above2_ticks", "<i8"),  # here and below 0: no such tier
+        ("above3_ticks", "<i8"),
+        ("above4_ticks", "<i8"),
+        ("odd_lots", "u1"),  # `OddLots`
+        ("display", "u1"),  # `OddLotDisplay`
+        ("_reserved", "V22"),
+        *_COMMAND_TAIL,
+    ]
+)
+"""What a round lot of an instrument is."""
 
 CONTROL: Final = np.dtype(
     [
@@ -388,6 +406,21 @@ KINDS: Final[dict[CommandKind, tuple[np.dtype[np.void], tuple[str, ...]]]] = {
             "pause_ns",
         ),
     ),
+    CommandKind.SET_LOTS: (
+        LOTS,
+        (
+            "instrument",
+            "round1_lots",
+            "round2_lots",
+            "round3_lots",
+            "round4_lots",
+            "above2_ticks",
+            "above3_ticks",
+            "above4_ticks",
+            "odd_lots",
+            "display",
+        ),
+    ),
     CommandKind.EPOCH_START: (
         CONTROL,
         (
@@ -461,6 +494,7 @@ EVENT_LAYOUTS: Final[dict[EventKind, np.dtype[np.void]]] = {
     EventKind.BAND_WIDTH_SET: SETTING_EVENT,
     EventKind.BANDS_MOVED: SETTING_EVENT,
     EventKind.LIMIT_STATE_CHANGED: SETTING_EVENT,
+    EventKind.LOTS_SET: SETTING_EVENT,
 }
 
 COMMAND_COLUMNS: Final = (

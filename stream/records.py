@@ -28,6 +28,8 @@ from lockstep.stream.enums import EventFlag as EventFlag
 from lockstep.stream.enums import EventKind as EventKind
 from lockstep.stream.enums import LimitState as LimitState
 from lockstep.stream.enums import MassCancelFlag as MassCancelFlag
+from lockstep.stream.enums import OddLotDisplay as OddLotDisplay
+from lockstep.stream.enums import OddLots as OddLots
 from lockstep.stream.enums import OrderFlag as OrderFlag
 from lockstep.stream.enums import OrderType as OrderType
 from lockstep.stream.enums import Phase as Phase
@@ -45,6 +47,7 @@ from lockstep.stream.layouts import EVENT as EVENT
 from lockstep.stream.layouts import EVENT_LAYOUTS as EVENT_LAYOUTS
 from lockstep.stream.layouts import KINDS as KINDS
 from lockstep.stream.layouts import LIMITS as LIMITS
+from lockstep.stream.layouts import LOTS as LOTS
 from lockstep.stream.layouts import MARKET as MARKET
 from lockstep.stream.layouts import ORDER_EVENT as ORDER_EVENT
 from lockstep.stream.layouts import RULES as RULES

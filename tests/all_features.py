@@ -32,7 +32,7 @@ def record(kind, layout=COMMAND, **fields):
 
 def new_order(pick, now_ns):
     order_type = pick.choices(list(OrderType), (66, 8, 6, 10, 6, 4))[0]
-    tif = pick.choices(list(TimeInForce), (20, 40, 10, 6, 8, 6, 14))[0]
+    tif = pick.choices(list(TimeInForce), (20, 40, 10, 6, 8, 6, 10, 6))[0]
     lots = pick.randint(1, 40)
     fields = {"order_type": order_type, "stp": pick.choice((0, 0, 1, 2, 3, 4))}
     protected = order_type == OrderType.MARKET and pick.randint(0, 1)
@@ -47,7 +47,9 @@ def new_order(pick, now_ns):
         fields["expire_ns"] = now_ns + pick.randint(1, 300)
     if order_type == OrderType.LIMIT and tif in (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD):
         parent = {"parent_id": pick.randint(1, 40)} if pick.randint(0, 3) == 0 else {}
-        fields |= pick.choice((parent, {"display_lots": pick.randint(1, lots)}, {"flags": 2}, {"flags": 1}))
+        fields |= pick.choice(
+            (parent, {"display_lots": pick.randint(1, lots)}, {"flags": 2}, {"flags": 1}, {"flags": 4})
+        )
     return record(
         CommandKind.NEW_ORDER,
         side=pick.choice(list(Side)),

@@ -16,10 +16,15 @@ from lockstep.stream.records import MAX_PRICE_TICKS, OrderFlag
 from lockstep.v1 import orders_pb2
 
 I64_MAX: Final = 2**63 - 1
-FLAGS: Final = {"post_only": int(OrderFlag.POST_ONLY), "hidden": int(OrderFlag.HIDDEN)}
+FLAGS: Final = {
+    "post_only": int(OrderFlag.POST_ONLY),
+    "hidden": int(OrderFlag.HIDDEN),
+    "cancel_on_halt": int(OrderFlag.CANCEL_ON_HALT),
+}
 _FLAG_TEXTS: Final = {
     "post_only": "Refuse the order if it would trade at once.",
     "hidden": "Show nothing of it in the book.",
+    "cancel_on_halt": "Cancel it when trading is halted or paused.",
 }
 _DEFAULTS: Final = {"order_type": "limit", "tif": "day"}
 _REQUIRED: Final = ["instrument", "side", "quantity_lots"]

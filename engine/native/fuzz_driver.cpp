@@ -112,7 +112,7 @@ private:
 
 u8 some_kind(Random& random) {
     constexpr u8 kKinds[] = {2,  2,  3,  3,  4,  5,  64, 65, 66, 66,  67,  67,
-                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 80, 81, 195, 195, 192};
+                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 80, 81, 82, 195, 195, 192};
     if (random.below(100) < 70) return command_kind::NEW_ORDER;
     return kKinds[random.below(std::size(kKinds))];
 }
@@ -135,9 +135,9 @@ Command some_command(Random& random) {
     head.kind = some_kind(random);
     head.side = static_cast<u8>(random.below(20) == 0 ? random.below(4) : 1 + random.below(2));
     head.order_type = static_cast<u8>(random.below(3) == 0 ? random.below(7) : 1);
-    head.tif = static_cast<u8>(random.below(3) == 0 ? random.below(9) : 2);
+    head.tif = static_cast<u8>(random.below(3) == 0 ? random.below(10) : 2);
     head.stp = static_cast<u8>(random.below(3) == 0 ? random.below(6) : 0);
-    head.flags = static_cast<u8>(random.below(6) == 0 ? random.below(5) : 0);
+    head.flags = static_cast<u8>(random.below(6) == 0 ? random.below(9) : 0);
     head.account = static_cast<u32>(1 + random.below(5));
     head.instrument = static_cast<u32>(1 + random.below(3));
     head.client_order_id = random.below(30);
@@ -196,6 +196,17 @@ Command some_command(Random& random) {
             head.instrument = static_cast<u32>(random.below(4));
             command.setting.value = static_cast<u8>(1 + random.below(2));
             command.setting.reference_price_ticks = static_cast<i64>(random.below(3) == 0 ? random.below(40) : 0);
+        }
+        if (head.kind == command_kind::SET_LOTS && random.below(4) != 0) {
+            command.lots = {};
+            if (random.below(3) != 0) {
+                LotTerms& terms = command.lots;
+                terms.round1_lots = static_cast<u32>(1 + random.below(20));
+                terms.round2_lots = static_cast<u32>(random.below(2) * (1 + random.below(9)));
+                terms.above2_ticks = terms.round2_lots == 0 ? 0 : static_cast<i64>(1 + random.below(60));
+                terms.odd_lots = static_cast<u8>(random.below(4) == 0);
+                terms.display = static_cast<u8>(random.below(3));
+            }
         }
         if (head.kind == command_kind::SET_MARKET_BREAKER) {
             command.market = {};

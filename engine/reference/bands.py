@@ -36,7 +36,7 @@ class Sales(NamedTuple):
     """Trades that came close together: stamp of the first, their number, the sum of their prices."""
 
     first_ns: int
-    count: int
+    trades: int
     ticks: int
 
 
@@ -69,8 +69,8 @@ class Bands:
         self.forget(now_ns)
         grain_ns = -(-self.terms.window_ns // MOST_SALES)
         if self.sales and now_ns - self.sales[-1].first_ns < grain_ns:
-            first_ns, count, ticks = self.sales.pop()
-            self.sales.append(Sales(first_ns, count + 1, ticks + price))
+            first_ns, trades, ticks = self.sales.pop()
+            self.sales.append(Sales(first_ns, trades + 1, ticks + price))
         else:
             self.sales.append(Sales(now_ns, 1, price))
 
@@ -81,7 +81,7 @@ class Bands:
 
     def mean(self) -> int:
         """Arithmetic mean of the trades within the window, to the nearest tick, halves up; 0: there are none."""
-        count = sum(row.count for row in self.sales)
+        count = sum(row.trades for row in self.sales)
         return (2 * sum(row.ticks for row in self.sales) + count) // (2 * count) if count else 0
 
     def next_reference(self, now_ns: int) -> int:

@@ -10,8 +10,10 @@ from typing import Final, NamedTuple
 
 from sortedcontainers import SortedDict, SortedKeyList
 
-from lockstep.engine.reference.bands import PPM, Bands
+from lockstep.engine.reference.bands import PPM as PPM
+from lockstep.engine.reference.bands import Bands
 from lockstep.engine.reference.limits import Throttle
+from lockstep.engine.reference.lots import NO_LOTS
 from lockstep.engine.reference.order import IN_BOOK, LIMITED_TYPES, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.stood import Extremes
 from lockstep.engine.reference.words import BUY, CONTINUOUS, HIDDEN, SELL
@@ -132,6 +134,7 @@ class Book:
         "instrument_id",
         "last",
         "lot_units",
+        "lots",
         "lowest",
         "maintenance_ppm",
         "maker_fee_ppm",
@@ -180,6 +183,7 @@ class Book:
         # Of the prices that stood within the breaker's span; empty: none did.
         self.highest, self.lowest = Extremes(is_highest=True), Extremes(is_highest=False)
         self.throttle = Throttle()
+        self.lots = NO_LOTS
         self.initial_ppm, self.maintenance_ppm = DEFAULT_MARGIN_PPM
         # Part of the market's index, and the close that it is measured from.
         self.index_weight = self.close = 0

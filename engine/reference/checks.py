@@ -32,6 +32,7 @@ from lockstep.engine.reference.words import (
     KILLED,
     MARKET,
     POST_ONLY,
+    REFUSE,
     RESTRICTED,
     TRAILING_STOP,
 )
@@ -168,6 +169,13 @@ def collar(entry: Entry) -> Code | None:
     allowed = around(center, book.collar_ppm)
     too_far = order.price > allowed.high if order.side == BUY else order.price < allowed.low
     return Code.PRICE_COLLAR if too_far else None
+
+
+def round_lots(entry: Entry) -> Code | None:
+    """*New order* check 14a; *Lots*."""
+    lots = entry.book.lots
+    odd = lots.round_lots and lots.odd_lots == REFUSE and entry.order.leaves % lots.round_lots
+    return Code.ODD_LOT if odd else None
 
 
 def order_size(entry: Entry) -> Code | None:

@@ -69,6 +69,7 @@ HANDLERS: Final[dict[int, Handler]] = {
     CommandKind.SET_THROTTLE: settings.set_throttle,
     CommandKind.SET_BANDS: settings.set_bands,
     CommandKind.SET_BAND_WIDTH: settings.set_band_width,
+    CommandKind.SET_LOTS: settings.set_lots,
     CommandKind.EPOCH_START: admin.control,
     CommandKind.GROW: admin.control,
     CommandKind.GROW_REVOKED: admin.control,

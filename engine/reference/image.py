@@ -4,6 +4,7 @@ from lockstep.engine.reference.accounts import Account, Position
 from lockstep.engine.reference.bands import MOST_SALES, Bands, BandTerms, Sales
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.limits import NO_LIMITS, Limits, LimitValues, Throttle
+from lockstep.engine.reference.lots import NO_LOTS, Lots
 from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_PARENT, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.sessions import Session
 from lockstep.engine.reference.state import Owner, State
@@ -14,6 +15,7 @@ from lockstep.engine.snapshot_format import (
     AccountRow,
     BandRow,
     InstrumentRow,
+    LotRow,
     MarketRow,
     OrderRow,
     OwnerRow,
@@ -65,6 +67,7 @@ def image_of(state: State) -> StateImage:
             if book.bands is not None
             for sales in book.bands.sales
         ),
+        lots=tuple(LotRow(book.instrument_id, *book.lots) for book in books if book.lots != NO_LOTS),
     )
 
 
@@ -229,6 +232,8 @@ def state_of(image: StateImage) -> State:
         _restore_bands(state, banded)
     for sales in image.sales:
         _restore_sales(state, sales)
+    for lots in image.lots:
+        _restore_lots(state, lots)
     return state
 
 
@@ -335,11 +340,18 @@ def _restore_sales(state: State, row: SalesRow) -> None:
     book = state.books.get(row.instrument)
     if book is None or book.bands is None:
         raise SnapshotError(f"snapshot row {row} names an instrument that has no bands in the snapshot")
-    if not row.count:
+    if not row.trades:
         raise SnapshotError(f"snapshot row {row} is of no trade")
-    book.bands.sales.append(Sales(row.first_ns, row.count, row.ticks))
+    book.bands.sales.append(Sales(row.first_ns, row.trades, row.ticks))
     if len(book.bands.sales) > MOST_SALES:
         raise SnapshotError(f"snapshot has more than {MOST_SALES} rows in the window of an instrument's bands")
+
+
+def _restore_lots(state: State, row: LotRow) -> None:
+    book = state.books.get(row.instrument)
+    if book is None or not row.round_lots:
+        raise SnapshotError(f"snapshot row {row} names an instrument that is not in the snapshot, or no round lot")
+    book.lots = Lots(row.round_lots, row.odd_lots, row.display)
 
 
 def _known(state: State, row: PositionRow | OrderRow) -> tuple[Account, Book]:

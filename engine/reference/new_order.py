@@ -19,7 +19,7 @@ from lockstep.engine.reference.records import OrderCommand
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.stops import after_trading, cascade, first_stop_price
 from lockstep.engine.reference.terms import make_an_order
-from lockstep.engine.reference.words import AT_CLOSE, CLOSING_AUCTION, CONTINUOUS
+from lockstep.engine.reference.words import AT_CLOSE, CLOSING_AUCTION, CONTINUOUS, GOOD_FOR_AUCTION
 from lockstep.engine.reference.worth import gathers, held_to, lot_micros_of, worth_of
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind
@@ -36,6 +36,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks.band,
     checks.price_bands,
     checks.collar,
+    checks.round_lots,
     checks.order_size,
     checks.worth_range,
     checks.order_worth,
@@ -102,6 +103,14 @@ def _order_of(command: OrderCommand, account: Account, book: Book, order_id: int
     return order
 
 
+def waits_for_auction(order: Order) -> bool:
+    """*Phases*: whether it stands outside the book until its auction."""
+    phase = order.book.phase
+    return (order.tif == AT_CLOSE and phase != CLOSING_AUCTION) or (
+        order.tif == GOOD_FOR_AUCTION and phase == CONTINUOUS
+    )
+
+
 def _admit(entry: Entry, session_no: int, out: Output) -> None:
     """*New order*, "Then" 1 to 4: an order that passed all checks goes to the other side, into the book, or to wait."""
     state, order, book = entry.state, entry.order, entry.order.book
@@ -116,7 +125,7 @@ def _admit(entry: Entry, session_no: int, out: Output) -> None:
         events.accepted(out, order, session_no=session_no, flags=WAITS)
         state.wait(order, WAITS_FOR_STOP)
         cascade(state, book, out)
-    elif order.tif == AT_CLOSE and book.phase != CLOSING_AUCTION:
+    elif waits_for_auction(order):
         events.accepted(out, order, session_no=session_no, flags=WAITS)
         state.wait(order, WAITS_FOR_CLOSE)
     elif book.phase != CONTINUOUS:

@@ -7,23 +7,28 @@ from lockstep.engine.reference.auction import uncross
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.events import Asker
 from lockstep.engine.reference.limit_state import open_bands
-from lockstep.engine.reference.order import Order
+from lockstep.engine.reference.order import IN_BOOK, Order
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.words import (
     AT_CLOSE,
     AT_OPEN,
+    CANCEL_ON_HALT,
     CLOSED,
     CLOSING_AUCTION,
     CONTINUOUS,
     DAY,
+    GOOD_FOR_AUCTION,
+    HALT,
     MARKET,
     OPENING_AUCTION,
+    PRE_OPEN,
     VOLATILITY_AUCTION,
 )
 from lockstep.stream.codes import Code
 
 AUCTIONS: Final = (OPENING_AUCTION, VOLATILITY_AUCTION, CLOSING_AUCTION)
+CALLS: Final = (PRE_OPEN, *AUCTIONS)
 
 
 class Change(NamedTuple):
@@ -48,8 +53,8 @@ def enter_phase(state: State, book: Book, change: Change, asker: Asker, out: Out
     if book.phase == CONTINUOUS or (book.phase == CLOSED and previous in AUCTIONS):
         opening = uncross(state, book, asker, out)
     _end_orders(state, book, previous, asker, out)
-    if book.phase == CLOSING_AUCTION:
-        _let_in_for_close(book)
+    if book.phase in CALLS:
+        _let_in(book)
     if book.phase == CLOSED and previous != CLOSED:
         book.close = book.last or book.close
     if book.phase == CONTINUOUS:
@@ -67,6 +72,11 @@ def _end_orders(state: State, book: Book, previous: int, asker: Asker, out: Outp
 
 def _end_of(order: Order, phase: int, previous: int) -> Code | None:
     """*Phases*, 3: why an order ends with the change from `previous` to `phase`; None: it does not."""
+    if order.flags & CANCEL_ON_HALT and phase in (HALT, VOLATILITY_AUCTION):
+        return Code.HALTED
+    if order.tif == GOOD_FOR_AUCTION:
+        over = phase == CLOSED or (phase == CONTINUOUS and order.place == IN_BOOK)
+        return Code.AUCTION_ENDED if over else None
     if order.tif == AT_CLOSE:
         over = phase == CLOSED or (previous == CLOSING_AUCTION and phase != CLOSING_AUCTION)
         return Code.AUCTION_ENDED if over else None
@@ -77,8 +87,9 @@ def _end_of(order: Order, phase: int, previous: int) -> Code | None:
     return Code.EXPIRED if order.tif == DAY and phase == CLOSED else None
 
 
-def _let_in_for_close(book: Book) -> None:
-    """*Phases*, 4: waiting AT_CLOSE orders come to rest in the book. What they bind stays bound."""
-    for order in book.for_close.values():
-        book.own(order.side).add(order)
-    book.for_close.clear()
+def _let_in(book: Book) -> None:
+    """*Phases*, 4: orders that waited for this auction come to rest in the book. What they bind stays bound."""
+    for order in list(book.for_close.values()):
+        if order.tif == GOOD_FOR_AUCTION or book.phase == CLOSING_AUCTION:
+            del book.for_close[order.order_id]
+            book.own(order.side).add(order)

@@ -243,6 +243,35 @@ class BandCommand(NamedTuple):
     tag: int
 
 
+class LotCommand(NamedTuple):
+    """What a round lot of an instrument is."""
+
+    kind: int
+    side: int
+    order_type: int
+    tif: int
+    stp: int
+    flags: int
+    gateway: int
+    session_id: int
+    session_no: int
+    account: int
+    instrument: int
+    client_order_id: int
+    order_id: int
+    round1_lots: int
+    round2_lots: int
+    round3_lots: int
+    round4_lots: int
+    above2_ticks: int
+    above3_ticks: int
+    above4_ticks: int
+    odd_lots: int
+    display: int
+    received_ns: int
+    tag: int
+
+
 class ControlCommand(NamedTuple):
     """What the sequencer itself says in the stream."""
 
@@ -282,6 +311,7 @@ AnyCommand = (
     | TransferCommand
     | ThrottleCommand
     | BandCommand
+    | LotCommand
     | ControlCommand
 )
 
@@ -294,6 +324,7 @@ _MARKET: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")
 _TRANSFER: Final = Struct("<BBBBBBHQQIIQQI4xq48xqQ")
 _THROTTLE: Final = Struct("<BBBBBBHQQIIQQqq48xqQ")
 _BANDS: Final = Struct("<BBBBBBHQQIIQQIIIIqqqqqqqQ")
+_LOTS: Final = Struct("<BBBBBBHQQIIQQIIIIqqqBB22xqQ")
 _CONTROL: Final = Struct("<BBBBBBHQQIIQQQQHHHHB7xQQQQ16x")
 _EVENT: Final = Struct("<QIBBHIIQQQQqqqQQQIIqqqqQq")
 _ORDER_EVENT: Final = Struct("<QIBBHIIQQQQqqq8xqQBBBBIqq8xqqq")
@@ -325,6 +356,7 @@ _COMMANDS: Final[dict[int, tuple[type[AnyCommand], Struct]]] = {
     CommandKind.TRANSFER_POSITION: (TransferCommand, _TRANSFER),
     CommandKind.SET_THROTTLE: (ThrottleCommand, _THROTTLE),
     CommandKind.SET_BANDS: (BandCommand, _BANDS),
+    CommandKind.SET_LOTS: (LotCommand, _LOTS),
     CommandKind.EPOCH_START: (ControlCommand, _CONTROL),
     CommandKind.GROW: (ControlCommand, _CONTROL),
     CommandKind.GROW_REVOKED: (ControlCommand, _CONTROL),

@@ -29,6 +29,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks.band,
     checks.price_bands,
     checks.collar,
+    checks.round_lots,
     checks.order_size,
     checks.worth_range,
     checks.order_worth,

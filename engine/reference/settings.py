@@ -8,12 +8,14 @@ from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.events import admin_refused, asker_of
 from lockstep.engine.reference.limit_state import move, open_bands, say_where
 from lockstep.engine.reference.limits import NO_LIMITS, SECOND_NS, Limits, LimitValues
+from lockstep.engine.reference.lots import NO_LOTS, Lots, Tier, round_lots_at
 from lockstep.engine.reference.mass import cancel_all
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.phases import Change
 from lockstep.engine.reference.records import (
     BandCommand,
     LimitCommand,
+    LotCommand,
     MarketCommand,
     RuleCommand,
     SettingCommand,
@@ -23,7 +25,15 @@ from lockstep.engine.reference.schedule import change_phase
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.words import BANNED, CONTINUOUS, HALT, VOLATILITY_AUCTION
 from lockstep.stream.codes import Code
-from lockstep.stream.records import MAX_PRICE_TICKS, AccountStatus, EventKind, Phase
+from lockstep.stream.records import (
+    MAX_PRICE_TICKS,
+    MAX_QUANTITY_LOTS,
+    AccountStatus,
+    EventKind,
+    OddLotDisplay,
+    OddLots,
+    Phase,
+)
 
 MAX_FEE_PPM: Final = 100_000
 MAX_WIDTH_PPM: Final = 10**6
@@ -266,3 +276,37 @@ def set_band_width(state: State, command: SettingCommand, out: Output) -> None:
             bands.fit(book.close)
             say_where(state, book, bands, out)
         state.touch(book)
+
+
+def set_lots(state: State, command: LotCommand, out: Output) -> None:
+    """SET_LOTS: what a round lot of an instrument is, by its previous close; all terms 0: there are none."""
+    tiers = (
+        Tier(0, command.round1_lots),
+        Tier(command.above2_ticks, command.round2_lots),
+        Tier(command.above3_ticks, command.round3_lots),
+        Tier(command.above4_ticks, command.round4_lots),
+    )
+    none = not any((*tiers[0], *tiers[1], *tiers[2], *tiers[3], command.odd_lots, command.display))
+    book = state.books.get(command.instrument)
+    if book is None:
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
+    elif not none and not _are_lots(tiers, command):
+        admin_refused(out, command, Code.BAD_DEFINITION)
+    else:
+        book.lots = NO_LOTS
+        if not none:
+            book.lots = Lots(round_lots_at(tiers, book.close), command.odd_lots, command.display)
+        events.setting(out, command, EventKind.LOTS_SET, value=book.lots.round_lots, previous=book.lots.display)
+
+
+def _are_lots(tiers: tuple[Tier, ...], command: LotCommand) -> bool:
+    """A first tier, and others above it whose prices rise; a tier that there is not has neither price nor lots."""
+    others = [tier for tier in tiers[1:] if tier != (0, 0)]
+    rising = all(low.above < high.above for low, high in zip([tiers[0], *others], others, strict=False))
+    return (
+        all(1 <= tier.lots <= MAX_QUANTITY_LOTS for tier in (tiers[0], *others))
+        and all(tier.above <= MAX_PRICE_TICKS for tier in others)
+        and rising
+        and command.odd_lots <= max(OddLots)
+        and command.display <= max(OddLotDisplay)
+    )

@@ -8,11 +8,13 @@ from lockstep.engine.reference.words import (
     AT_CLOSE,
     AT_OPEN,
     BUY,
+    CANCEL_ON_HALT,
     CLOSED,
     CONTINUOUS,
     DAY,
     DECREMENT,
     FOK,
+    GOOD_FOR_AUCTION,
     GTC,
     GTD,
     HALT,
@@ -30,7 +32,7 @@ from lockstep.engine.reference.words import (
     TRAILING_STOP,
 )
 
-_AUCTION_TIFS: Final = (AT_OPEN, AT_CLOSE)
+_AUCTION_TIFS: Final = (AT_OPEN, AT_CLOSE, GOOD_FOR_AUCTION)
 _MARKET_TIFS: Final = (DAY, GTC, IOC, FOK, *_AUCTION_TIFS)
 _OPENING_PHASES: Final = (PRE_OPEN, OPENING_AUCTION)
 
@@ -40,7 +42,7 @@ def make_an_order(terms: OrderCommand) -> bool:
     return (
         terms.side in (BUY, SELL)
         and terms.stp <= DECREMENT
-        and not terms.flags & ~(POST_ONLY | HIDDEN)
+        and not terms.flags & ~(POST_ONLY | HIDDEN | CANCEL_ON_HALT)
         and (not terms.expire_ns or terms.tif == GTD)
         and _fit_their_type(terms)
         and (not terms.parent_id or _make_a_child(terms))
@@ -57,17 +59,17 @@ def _fit_their_type(terms: OrderCommand) -> bool:
     """The rows of the table under *New order* check 2."""
     if terms.order_type == LIMIT:
         return _make_a_limit_order(terms)
-    if terms.flags or terms.display_lots:
+    if terms.flags & ~CANCEL_ON_HALT or terms.display_lots:
         return False
     if terms.order_type == MARKET:
-        return _make_a_market_order(terms)
+        return not terms.flags and _make_a_market_order(terms)
     if terms.order_type in (STOP, STOP_LIMIT, OCO):
         return terms.tif in RESTING_TIFS and not terms.min_lots and not terms.trail_ticks
     return terms.order_type == TRAILING_STOP and terms.tif in RESTING_TIFS and not terms.min_lots
 
 
 def _make_a_limit_order(terms: OrderCommand) -> bool:
-    if terms.stop_price_ticks or terms.trail_ticks or not 1 <= terms.tif <= AT_CLOSE:
+    if terms.stop_price_ticks or terms.trail_ticks or not 1 <= terms.tif <= GOOD_FOR_AUCTION:
         return False
     rests = terms.tif in RESTING_TIFS
     if (terms.flags or terms.display_lots) and not rests:
@@ -99,4 +101,4 @@ def is_taken_in(phase: int, order: Order, minimum: int) -> bool:
 
 def gather(book_phase: int, tif: int) -> bool:
     """Whether an order that is no stop order goes into an auction instead of trading at once (*Phases*)."""
-    return tif == AT_CLOSE or book_phase != CONTINUOUS
+    return tif in (AT_CLOSE, GOOD_FOR_AUCTION) or book_phase != CONTINUOUS

@@ -18,6 +18,7 @@ from lockstep.engine.contract import (
 )
 from lockstep.engine.reference.accounts import Account
 from lockstep.engine.reference.book import Book, Half, Level
+from lockstep.engine.reference.lots import best_shown
 from lockstep.engine.reference.order import Order
 from lockstep.stream.records import OrderType, Side
 
@@ -88,8 +89,8 @@ def book_view(book: Book, depth: int) -> BookView:
 
 
 def best_view(book: Book) -> BestView:
-    """Best bid and offer as they are displayed."""
-    bid, ask = (next(_displayed(half), None) for half in (book.bids, book.asks))
+    """Best bid and offer as they are displayed (*Lots*)."""
+    bid, ask = (best_shown(_displayed(half), book.lots) for half in (book.bids, book.asks))
     return BestView(book.instrument_id, bid, ask)
 
 

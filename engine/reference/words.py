@@ -9,6 +9,8 @@ from typing import Final
 from lockstep.stream.records import (
     AccountStatus,
     LimitState,
+    OddLotDisplay,
+    OddLots,
     OrderFlag,
     OrderType,
     Phase,
@@ -50,6 +52,10 @@ VOLATILITY_AUCTION: Final = int(Phase.VOLATILITY_AUCTION)
 CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
 CLOSED: Final = int(Phase.CLOSED)
 
+REFUSE: Final = int(OddLots.REFUSE)
+AGGREGATED: Final = int(OddLotDisplay.AGGREGATED)
+OUT: Final = int(OddLotDisplay.OUT)
+
 NORMAL: Final = int(LimitState.NORMAL)
 LIMIT_UP: Final = int(LimitState.LIMIT_UP)
 LIMIT_DOWN: Final = int(LimitState.LIMIT_DOWN)
@@ -61,6 +67,8 @@ RESTRICTED: Final = int(AccountStatus.RESTRICTED)
 BANNED: Final = int(AccountStatus.BANNED)
 KILLED: Final = int(AccountStatus.KILLED)
 
+GOOD_FOR_AUCTION: Final = int(TimeInForce.GOOD_FOR_AUCTION)
+CANCEL_ON_HALT: Final = int(OrderFlag.CANCEL_ON_HALT)
 POST_ONLY: Final = int(OrderFlag.POST_ONLY)
 HIDDEN: Final = int(OrderFlag.HIDDEN)
 

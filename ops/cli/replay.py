@@ -63,7 +63,7 @@ and side, as far as they are given) or P (bring instrument, or all, into a phase
 
 \b
 type: limit, market, stop, stop_limit, trailing_stop, oco
-tif:  day, gtc, ioc, fok, gtd, at_open, at_close
+tif:  day, gtc, ioc, fok, gtd, at_open, at_close, good_for_auction
 
 Optional columns, empty where they do not apply:
 
@@ -75,6 +75,7 @@ Optional columns, empty where they do not apply:
   expire_ns         of gtd: nanoseconds since 1970
   display_quantity  of an iceberg; min_quantity: must trade on entry
   hidden            1: nothing of it is displayed; post_only 1: it may not take
+  cancel_on_halt    1: it ends when trading is halted or paused
   stp               none, cancel_newest, cancel_oldest, cancel_both, decrement
   tag               any number up to 2^64 - 1; it comes back nowhere but in the journal
   block             of M, 1: kill switch, the account may trade no more

@@ -19,6 +19,7 @@ from lockstep.admin import (
     SetBandWidth,
     SetFees,
     SetIndex,
+    SetLots,
     SetMargin,
     SetMarketBreaker,
     SetPhase,
@@ -51,6 +52,7 @@ COMMANDS: list[AdminCommand] = [
     SetBands.us_plan(7, tier=2, tick_micros=10_000),
     SetBands(7),
     SetBandWidth(0, 2, 3),
+    SetLots(7, round1_lots=100, odd_lots=1, display=2),
 ]
 
 

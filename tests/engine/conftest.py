@@ -57,6 +57,7 @@ SETTINGS = (
     EventKind.BAND_WIDTH_SET,
     EventKind.BANDS_MOVED,
     EventKind.LIMIT_STATE_CHANGED,
+    EventKind.LOTS_SET,
 )
 ORDERS = (EventKind.ACCEPTED, EventKind.REPLACED, EventKind.TRIGGERED)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lockstep.stream.records import BANDS, COMMAND, SETTING, THROTTLE, AccountFlag, CommandKind, EventKind, Phase
+from lockstep.stream.records import BANDS, COMMAND, LOTS, SETTING, THROTTLE, AccountFlag, CommandKind, EventKind, Phase
 
 ACME, OTHER = 7, 8
 CONNECTIONS = itertools.count(1)
@@ -20,7 +20,7 @@ ON_MARGIN = ((20, AccountFlag.MARGIN), (21, AccountFlag.MARGIN | AccountFlag.SHO
 def new_order(venue: Any, pick: random.Random) -> list[Any]:
     """Any order, most of them sensible."""
     order_type = pick.choices((1, 2, 3, 4, 5, 6), (56, 10, 10, 10, 10, 8))[0]
-    tif = pick.choices((1, 2, 3, 4, 5, 6, 7), (20, 40, 10, 8, 12, 4, 6))[0]
+    tif = pick.choices((1, 2, 3, 4, 5, 6, 7, 8), (20, 38, 10, 8, 12, 4, 5, 3))[0]
     lots = pick.randint(1, 40)
     fields: dict[str, Any] = {"order_type": order_type, "tif": tif, "stp": pick.choice((0, 1, 2, 3, 4, 4, 4))}
     if order_type > 2:
@@ -31,11 +31,19 @@ def new_order(venue: Any, pick: random.Random) -> list[Any]:
         fields["stop_price_ticks"] *= pick.randint(0, 1)
     if tif == 5:
         fields["expire_ns"] = venue.now_ns + pick.randint(1, 300)
-    extra = pick.randrange(8)
+    extra = pick.randrange(9)
     if order_type == 1 and tif in (1, 2, 5):
-        fields |= [{"display_lots": pick.randint(1, lots)}, {"flags": 1}, {"flags": 2}, {"min_lots": lots // 2}, {}][
-            min(extra, 4)
+        shapes: list[dict[str, int]] = [
+            {"display_lots": pick.randint(1, lots)},
+            {"flags": 1},
+            {"flags": 2},
+            {"min_lots": lots // 2},
+            {"flags": 4},
+            {},
         ]
+        fields |= shapes[min(extra, 5)]
+    if order_type > 2 and pick.random() < 0.2:
+        fields["flags"] = 4
     price = pick.randint(95, 105) if order_type in (1, 4, 6) else 0
     instrument = pick.choice((ACME, ACME, ACME, OTHER))
     terms = {"cid": pick.randint(0, 12), "session": pick.choice((100, 200)), "instrument": instrument}
@@ -77,6 +85,14 @@ def bands(venue: Any, pick: random.Random) -> list[Any]:
             row[name] = pick.choice((20_000, 30_000, 50_000))
         row["step_ppm"] = 10_000
         row["window_ns"], row["limit_ns"], row["pause_ns"] = pick.choice((50, 400)), 30, 40
+    return list(venue.send(row.view(COMMAND), session=0))
+
+
+def round_lots(venue: Any, pick: random.Random) -> list[Any]:
+    row = np.zeros(1, dtype=LOTS)
+    row["kind"], row["instrument"] = CommandKind.SET_LOTS, ACME
+    if pick.random() < 0.6:
+        row["round1_lots"], row["display"], row["odd_lots"] = 10, pick.randint(0, 2), pick.random() < 0.2
     return list(venue.send(row.view(COMMAND), session=0))
 
 
@@ -123,6 +139,7 @@ def administer(venue: Any, pick: random.Random) -> list[Any]:
             breaker_phase=pick.choice((Phase.HALT, Phase.VOLATILITY_AUCTION)),
         ),
         *[lambda: bands(venue, pick)] * 2,
+        lambda: round_lots(venue, pick),
         lambda: throttle(venue, pick.choice((ACME, OTHER, 0)), *pick.choice(((10**8, 2), (10**9, 9)))),
         *[lambda: [event for number in (ACME, OTHER, 0) for event in throttle(venue, number)]] * 2,
         lambda: venue.transfer(account, other, pick.randint(1, 30)),

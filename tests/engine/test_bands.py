@@ -250,7 +250,7 @@ def test_an_opening_auction_sets_the_reference(venue: Any, set_bands: Send) -> N
     assert kinds(events) == [EventKind.PHASE_CHANGED, EventKind.TRADE, EventKind.BANDS_MOVED]
     assert row(venue).reference_ticks == 5_000
     (sales,) = decode_snapshot(venue.engine.snapshot()).sales
-    assert (sales.count, sales.ticks) == (1, 5_000), "the opening is one trade, however many orders took part"
+    assert (sales.trades, sales.ticks) == (1, 5_000), "the opening is one trade, however many orders took part"
 
 
 def test_without_any_price_the_first_trade_is_the_reference(venue: Any, set_bands: Send) -> None:
@@ -327,4 +327,4 @@ def test_the_window_is_the_mean_of_a_list_of_all_trades_and_stays_small() -> Non
     for step in range(20_000):
         bands.note(1_000, 2_000 * SECOND_NS + step * 10**8)
         assert len(bands.sales) <= MOST_SALES
-    assert 2_990 <= sum(sales.count for sales in bands.sales) <= 3_000
+    assert 2_990 <= sum(sales.trades for sales in bands.sales) <= 3_000

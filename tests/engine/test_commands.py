@@ -210,6 +210,8 @@ def test_every_administrative_command_is_obeyed(engine_type: type[Any]) -> None:
     put.set_band_width(width=2)
     put.set_band_width(instrument=1, width=1, reference_price_ticks=100)
     put.no_bands(instrument=1)
+    put.set_lots(instrument=1, round_lots=100, tiers=[(250, 40), (1_000, 10)], odd_lots="accept", display="out")
+    put.no_lots(instrument=1)
     put.set_throttle(orders_per_second=10**9, burst_orders=10**9)
     events = list(driver.events(40))
     refused = [event for event in events if event.kind in (EventKind.ADMIN_REJECTED, EventKind.REJECTED)]

@@ -283,18 +283,21 @@ def test_an_account_has_a_bounded_number_of_waiting_children(engine_type: Any) -
     for number, name in ((1, "alice"), (2, "bob")):
         put.define_account(account=number, name=name, unlimited_cash=True, unlimited_positions=True)
     families = MOST_WAITING // 4
+
+    def wait(account: int, family: int) -> None:
+        put.limit(account=account, instrument=1, side="sell", price_ticks=99, quantity_lots=1, parent_id=1 + family)
+
     for number in range(families + 1):
         for account in (1, 2):
-            terms = {"price_ticks": 9, "quantity_lots": 1, "client_order_id": 1 + number}
-            put.limit(account=account, instrument=1, side="buy", **terms)
+            name = number + 1
+            put.limit(account=account, instrument=1, side="buy", price_ticks=9, quantity_lots=1, client_order_id=name)
     for number in range(MOST_WAITING):
-        put.limit(account=1, instrument=1, side="sell", price_ticks=99, quantity_lots=1, parent_id=1 + number // 4)
+        wait(1, number // 4)
     assert {event.kind for event in driver.events(10)} >= {ACCEPTED}
-    again = {"instrument": 1, "side": "sell", "price_ticks": 99, "quantity_lots": 1, "parent_id": families + 1}
-    put.limit(account=1, **again)
-    put.limit(account=2, **again)
+    wait(1, families)
+    wait(2, families)
     put.cancel(account=1, client_order_id=1)
-    put.limit(account=1, **again)
+    wait(1, families)
     events = list(driver.events(20))
     refused = [event.code for event in events if event.kind == EventKind.REJECTED]
     assert refused == [Code.TOO_MANY_CHILDREN], "of this account, and no more once some have ended"

@@ -235,6 +235,25 @@ class SetBandWidth(_Checked):
     """A new reference price of the bands; 0: as it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class SetLots(_Checked):
+    """What a round lot of an instrument is, by its previous close, and what becomes of odd ones; all 0: none."""
+
+    instrument: int
+    round1_lots: int = 0
+    round2_lots: int = 0
+    """Where the previous close is above `above2_ticks`; 0: no such tier."""
+    round3_lots: int = 0
+    round4_lots: int = 0
+    above2_ticks: int = 0
+    above3_ticks: int = 0
+    above4_ticks: int = 0
+    odd_lots: int = 0
+    """OddLots: whether orders that are no multiple of a round lot are taken."""
+    display: int = 0
+    """OddLotDisplay: what of them the best bid and offer show."""
+
+
 AdminCommand = (
     DefineInstrument
     | DefineAccount
@@ -252,6 +271,7 @@ AdminCommand = (
     | SetThrottle
     | SetBands
     | SetBandWidth
+    | SetLots
 )
 
 # Field of a Command -> value whose fields are called as those of the message.
@@ -271,6 +291,7 @@ _VALUES: Final[dict[str, type[Any]]] = {
     "set_throttle": SetThrottle,
     "set_bands": SetBands,
     "set_band_width": SetBandWidth,
+    "set_lots": SetLots,
 }
 _FIELDS: Final = {value: name for name, value in _VALUES.items()}
 

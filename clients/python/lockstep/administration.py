@@ -15,6 +15,7 @@ from lockstep.admin import (
     SetBandWidth,
     SetFees,
     SetIndex,
+    SetLots,
     SetMargin,
     SetMarketBreaker,
     SetPhase,
@@ -170,3 +171,8 @@ class Administration(ABC, Generic[Handle]):
         `reference_price_ticks`: a new reference price of the bands; 0: as it is.
         """
         return self.administer(instrument, lambda number: SetBandWidth(number, width, reference_price_ticks))
+
+    @named_arguments
+    def set_lots(self, lots: SetLots) -> Handle:
+        """What a round lot of an instrument is, and what becomes of odd lots."""
+        return self.administer(0, lambda _: lots)

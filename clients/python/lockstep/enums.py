@@ -42,6 +42,8 @@ class TimeInForce(IntEnum):
     GTD = 5
     AT_OPEN = 6
     AT_CLOSE = 7
+    GOOD_FOR_AUCTION = 8
+    """For the next auction of any kind: it waits for it, and what is left ends with it."""
 
 
 class SelfTradePrevention(IntEnum):
@@ -60,6 +62,8 @@ class OrderFlag(IntFlag):
     NONE = 0
     POST_ONLY = 1
     HIDDEN = 2
+    CANCEL_ON_HALT = 4
+    """It ends when trading is halted or paused."""
 
 
 class Phase(IntEnum):
@@ -72,6 +76,24 @@ class Phase(IntEnum):
     VOLATILITY_AUCTION = 5
     CLOSING_AUCTION = 6
     CLOSED = 7
+
+
+class OddLots(IntEnum):
+    """Whether an instrument takes orders that are no multiple of a round lot."""
+
+    ACCEPT = 0
+    REFUSE = 1
+
+
+class OddLotDisplay(IntEnum):
+    """What of odd lots the best bid and offer show."""
+
+    SHOWN = 0
+    """All, as any other lots."""
+    AGGREGATED = 1
+    """Round lots that they make together, at the worst price of these."""
+    OUT = 2
+    """Round lots of one price alone."""
 
 
 class LimitState(IntEnum):
@@ -145,6 +167,8 @@ class EventKind(IntEnum):
     BAND_WIDTH_SET = 83
     BANDS_MOVED = 84
     """The bands of an instrument have moved."""
+    LOTS_SET = 86
+    """What a round lot is was set."""
     LIMIT_STATE_CHANGED = 85
     """An instrument has come into a limit state or out of it."""
     EPOCH_STARTED = 192
@@ -276,6 +300,8 @@ class Code(IntEnum):
     already."""
     TOO_MANY_CHILDREN = 4023
     """The account has as many orders that wait for another one as it may have."""
+    ODD_LOT = 4024
+    """The instrument takes whole round lots only, and the quantity is no multiple of one."""
     SESSION_CLOSED = 4021
     """An order, or a replace, of a session whose orders were canceled because its client was gone, and that was not
     opened again."""
@@ -294,6 +320,8 @@ class Code(IntEnum):
     ACCOUNT_BLOCKED = 5011
     PARENT_ENDED = 5012
     """The order that it waited for ended: without a trade (CANCELED), or with fewer lots than its own (REDUCED)."""
+    HALTED = 5014
+    """Trading was halted or paused, and the order was to end then."""
     BAND_MOVED = 5013
     """A band moved over its price: a bid above the upper, an offer below the lower one (docs/engine.md, *Limit up and
     limit down*)."""

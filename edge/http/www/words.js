@@ -35,14 +35,15 @@ export const TIFS = {
   [TimeInForce.GTD]: "Until a time",
   [TimeInForce.AT_OPEN]: "At the open",
   [TimeInForce.AT_CLOSE]: "At the close",
+  [TimeInForce.GOOD_FOR_AUCTION]: "For the next auction",
 };
 
 const STANDING = [TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD];
 
 /** Which times in force an order type has (docs/engine.md, check 2). */
 export const TIFS_OF = {
-  [OrderType.LIMIT]: [...STANDING, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE],
-  [OrderType.MARKET]: [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.DAY, TimeInForce.GTC, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE],
+  [OrderType.LIMIT]: [...STANDING, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE, TimeInForce.GOOD_FOR_AUCTION],
+  [OrderType.MARKET]: [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.DAY, TimeInForce.GTC, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE, TimeInForce.GOOD_FOR_AUCTION],
   [OrderType.STOP]: STANDING,
   [OrderType.STOP_LIMIT]: STANDING,
   [OrderType.TRAILING_STOP]: STANDING,
@@ -119,6 +120,8 @@ const CODES = {
   WRONG_PHASE: ["The phase of the market does not take this order.", "Wait for the next phase, or send an order that rests."],
   OUTSIDE_BAND: ["The price is outside of the band.", "Choose a price within the band shown above the ladder."],
   TOO_MANY_CHILDREN: ["Too many orders of the account wait for another one.", "Cancel some of them first."],
+  ODD_LOT: ["The instrument takes whole round lots only.", "Enter a multiple of a round lot."],
+  HALTED: ["Trading was halted or paused, and the order was to end then.", ""],
   BAND_MOVED: ["A price band moved over the order.", "Choose a price within the band shown above the ladder."],
   BAD_STOP_PRICE: ["The stop price is not possible.", "A trailing stop needs a last price, and a trail that leaves one; an OCO buy has it above its limit, a sell below."],
   BAD_DISPLAY: ["The displayed part is not possible.", "At least a thousandth of the quantity, at most all of it."],

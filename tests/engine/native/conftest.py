@@ -14,6 +14,7 @@ from lockstep.stream.records import (
     BANDS,
     COMMAND,
     LIMITS,
+    LOTS,
     MARKET,
     RULES,
     SETTING,
@@ -59,6 +60,7 @@ OFTEN = {
     int(CommandKind.SET_THROTTLE): 2.0,
     int(CommandKind.SET_BANDS): 3.0,
     int(CommandKind.SET_BAND_WIDTH): 2.0,
+    int(CommandKind.SET_LOTS): 2.0,
     int(CommandKind.SESSION_OPENED): 3.0,
     int(CommandKind.SESSION_CLOSED): 3.0,
 }
@@ -108,7 +110,7 @@ def stream(count: int, seed: int, *, first_seq: int) -> Commands:
     rows["kind"] = pick.choice(ORDER_KINDS, count, p=[0.7, 0.16, 0.1375, 0.0025])
     rows["side"] = pick.integers(Side.BUY, Side.SELL + 1, count)
     rows["order_type"] = pick.choice(list(OrderType), count, p=[0.77, 0.08, 0.04, 0.04, 0.02, 0.05])
-    rows["tif"] = pick.choice(list(TimeInForce), count, p=[0.2, 0.5, 0.1, 0.1, 0.06, 0.02, 0.02])
+    rows["tif"] = pick.choice(list(TimeInForce), count, p=[0.2, 0.49, 0.1, 0.1, 0.06, 0.02, 0.02, 0.01])
     rows["account"] = pick.integers(1, len(ACCOUNTS) + 1, count)
     rows["instrument"] = pick.choice(list(INSTRUMENTS), count, p=[0.6, 0.35, 0.05])
     rows["client_order_id"] = pick.integers(0, 40, count)
@@ -163,6 +165,8 @@ def _dress(rows: Commands, pick: np.random.Generator) -> None:
     shapes = pick.random(count)
     rows["flags"][new & rests & (shapes < 0.08)] = OrderFlag.POST_ONLY
     rows["flags"][new & rests & (shapes > 0.92)] = OrderFlag.HIDDEN
+    halting = (rests | (kind >= OrderType.STOP)) & new & (shapes > 0.6) & (shapes < 0.66)
+    rows["flags"][halting] = OrderFlag.CANCEL_ON_HALT
     icebergs = new & rests & (shapes > 0.2) & (shapes < 0.32)
     rows["display_lots"][icebergs] = np.maximum(1, rows["quantity_lots"][icebergs] // pick.integers(1, 6))
     least = new & (rests | (kind == OrderType.MARKET) | (tif == TimeInForce.IOC)) & (shapes > 0.4) & (shapes < 0.46)
@@ -194,7 +198,7 @@ def _strew(rows: Commands, pick: np.random.Generator) -> None:
         rows[name][rare] = pick.choice(RARE, int(rare.sum()))
         spread = pick.random(count) < 0.02
         rows[name][spread] = pick.integers(1, 2**40, int(spread.sum())) >> pick.integers(0, 40, int(spread.sum()))
-    for name, top in (("side", 4), ("order_type", 8), ("tif", 9), ("stp", 5), ("flags", 4), ("account", 12)):
+    for name, top in (("side", 4), ("order_type", 8), ("tif", 9), ("stp", 5), ("flags", 9), ("account", 12)):
         rare = pick.random(count) < 0.003
         rows[name][rare] = pick.integers(0, top, int(rare.sum()))
     for name in ("stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks"):
@@ -239,6 +243,8 @@ def _other(pick: np.random.Generator) -> Commands:
         return _throttle(row, pick)
     if kind == CommandKind.SET_BANDS:
         return _bands(row, pick)
+    if kind == CommandKind.SET_LOTS:
+        return _lots(row, pick)
     if kind == CommandKind.SET_BAND_WIDTH:
         width = row.view(SETTING)
         width["value"] = pick.choice([1, 1, 1, 2, 2, 0, 3])
@@ -336,6 +342,20 @@ def _bands(row: Commands, pick: np.random.Generator) -> Commands:
     bands["limit_ns"] = pick.choice([1, 20, 60])
     bands["pause_ns"] = pick.choice([1, 40, 2**50 + 1], p=[0.48, 0.48, 0.04])
     return bands.view(COMMAND)
+
+
+def _lots(row: Commands, pick: np.random.Generator) -> Commands:
+    lots = row.view(LOTS)
+    if pick.random() < 0.4:
+        return row.view(COMMAND)
+    lots["round1_lots"] = pick.choice([1, 10, 25, 2**31], p=[0.3, 0.4, 0.27, 0.03])
+    lots["odd_lots"] = pick.choice([0, 1, 2], p=[0.8, 0.17, 0.03])
+    lots["display"] = pick.choice([0, 1, 2, 3], p=[0.2, 0.39, 0.39, 0.02])
+    if pick.random() < 0.5:
+        lots["round2_lots"], lots["above2_ticks"] = pick.choice([4, 8, 0]), pick.choice([1_000, 1_002, 0])
+    if pick.random() < 0.2:
+        lots["round4_lots"], lots["above4_ticks"] = 3, 1_003
+    return lots.view(COMMAND)
 
 
 def _market(row: Commands, pick: np.random.Generator) -> Commands:

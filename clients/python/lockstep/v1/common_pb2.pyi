@@ -39,6 +39,7 @@ class TimeInForce(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TIME_IN_FORCE_GTD: _ClassVar[TimeInForce]
     TIME_IN_FORCE_AT_OPEN: _ClassVar[TimeInForce]
     TIME_IN_FORCE_AT_CLOSE: _ClassVar[TimeInForce]
+    TIME_IN_FORCE_GOOD_FOR_AUCTION: _ClassVar[TimeInForce]
 
 class SelfTradePrevention(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -58,6 +59,17 @@ class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PHASE_VOLATILITY_AUCTION: _ClassVar[Phase]
     PHASE_CLOSING_AUCTION: _ClassVar[Phase]
     PHASE_CLOSED: _ClassVar[Phase]
+
+class OddLots(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ODD_LOTS_ACCEPT: _ClassVar[OddLots]
+    ODD_LOTS_REFUSE: _ClassVar[OddLots]
+
+class OddLotDisplay(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ODD_LOT_DISPLAY_SHOWN: _ClassVar[OddLotDisplay]
+    ODD_LOT_DISPLAY_AGGREGATED: _ClassVar[OddLotDisplay]
+    ODD_LOT_DISPLAY_OUT: _ClassVar[OddLotDisplay]
 
 class LimitState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -110,6 +122,7 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_BANDS_SET: _ClassVar[EventKind]
     EVENT_KIND_BAND_WIDTH_SET: _ClassVar[EventKind]
     EVENT_KIND_BANDS_MOVED: _ClassVar[EventKind]
+    EVENT_KIND_LOTS_SET: _ClassVar[EventKind]
     EVENT_KIND_LIMIT_STATE_CHANGED: _ClassVar[EventKind]
     EVENT_KIND_EPOCH_STARTED: _ClassVar[EventKind]
     EVENT_KIND_GROWN: _ClassVar[EventKind]
@@ -183,6 +196,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_KEY_REUSED: _ClassVar[Code]
     CODE_BAD_PARENT: _ClassVar[Code]
     CODE_TOO_MANY_CHILDREN: _ClassVar[Code]
+    CODE_ODD_LOT: _ClassVar[Code]
     CODE_SESSION_CLOSED: _ClassVar[Code]
     CODE_CANCEL_REQUESTED: _ClassVar[Code]
     CODE_IOC_REMAINDER: _ClassVar[Code]
@@ -196,6 +210,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_AUCTION_ENDED: _ClassVar[Code]
     CODE_ACCOUNT_BLOCKED: _ClassVar[Code]
     CODE_PARENT_ENDED: _ClassVar[Code]
+    CODE_HALTED: _ClassVar[Code]
     CODE_BAND_MOVED: _ClassVar[Code]
 COMMAND_KIND_UNSPECIFIED: CommandKind
 COMMAND_KIND_NEW_ORDER: CommandKind
@@ -220,6 +235,7 @@ TIME_IN_FORCE_FOK: TimeInForce
 TIME_IN_FORCE_GTD: TimeInForce
 TIME_IN_FORCE_AT_OPEN: TimeInForce
 TIME_IN_FORCE_AT_CLOSE: TimeInForce
+TIME_IN_FORCE_GOOD_FOR_AUCTION: TimeInForce
 SELF_TRADE_PREVENTION_NONE: SelfTradePrevention
 SELF_TRADE_PREVENTION_CANCEL_NEWEST: SelfTradePrevention
 SELF_TRADE_PREVENTION_CANCEL_OLDEST: SelfTradePrevention
@@ -233,6 +249,11 @@ PHASE_HALT: Phase
 PHASE_VOLATILITY_AUCTION: Phase
 PHASE_CLOSING_AUCTION: Phase
 PHASE_CLOSED: Phase
+ODD_LOTS_ACCEPT: OddLots
+ODD_LOTS_REFUSE: OddLots
+ODD_LOT_DISPLAY_SHOWN: OddLotDisplay
+ODD_LOT_DISPLAY_AGGREGATED: OddLotDisplay
+ODD_LOT_DISPLAY_OUT: OddLotDisplay
 LIMIT_STATE_NORMAL: LimitState
 LIMIT_STATE_LIMIT_UP: LimitState
 LIMIT_STATE_LIMIT_DOWN: LimitState
@@ -276,6 +297,7 @@ EVENT_KIND_THROTTLE_SET: EventKind
 EVENT_KIND_BANDS_SET: EventKind
 EVENT_KIND_BAND_WIDTH_SET: EventKind
 EVENT_KIND_BANDS_MOVED: EventKind
+EVENT_KIND_LOTS_SET: EventKind
 EVENT_KIND_LIMIT_STATE_CHANGED: EventKind
 EVENT_KIND_EPOCH_STARTED: EventKind
 EVENT_KIND_GROWN: EventKind
@@ -346,6 +368,7 @@ CODE_BAD_MINIMUM: Code
 CODE_KEY_REUSED: Code
 CODE_BAD_PARENT: Code
 CODE_TOO_MANY_CHILDREN: Code
+CODE_ODD_LOT: Code
 CODE_SESSION_CLOSED: Code
 CODE_CANCEL_REQUESTED: Code
 CODE_IOC_REMAINDER: Code
@@ -359,6 +382,7 @@ CODE_DISCONNECTED: Code
 CODE_AUCTION_ENDED: Code
 CODE_ACCOUNT_BLOCKED: Code
 CODE_PARENT_ENDED: Code
+CODE_HALTED: Code
 CODE_BAND_MOVED: Code
 
 class EventId(_message.Message):

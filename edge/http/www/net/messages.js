@@ -77,6 +77,7 @@ export const Code = Object.freeze({
   KEY_REUSED: 4020,
   BAD_PARENT: 4022,
   TOO_MANY_CHILDREN: 4023,
+  ODD_LOT: 4024,
   SESSION_CLOSED: 4021,
   CANCEL_REQUESTED: 5001,
   IOC_REMAINDER: 5002,
@@ -90,6 +91,7 @@ export const Code = Object.freeze({
   AUCTION_ENDED: 5010,
   ACCOUNT_BLOCKED: 5011,
   PARENT_ENDED: 5012,
+  HALTED: 5014,
   BAND_MOVED: 5013,
 });
 
@@ -128,6 +130,7 @@ export const EventKind = Object.freeze({
   BANDS_SET: 82,
   BAND_WIDTH_SET: 83,
   BANDS_MOVED: 84,
+  LOTS_SET: 86,
   LIMIT_STATE_CHANGED: 85,
   EPOCH_STARTED: 192,
   GROWN: 193,
@@ -198,6 +201,7 @@ export const TimeInForce = Object.freeze({
   GTD: 5,
   AT_OPEN: 6,
   AT_CLOSE: 7,
+  GOOD_FOR_AUCTION: 8,
 });
 
 export const SignIn = message("SignIn", {

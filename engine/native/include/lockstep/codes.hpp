@@ -7,7 +7,7 @@
 namespace lockstep {
 
 // Names every place, width and number of the schema; stream/layouts.py has the same one.
-inline constexpr u64 kSchema = 0xC87DCC78134BF661;
+inline constexpr u64 kSchema = 0xA30442E1DE5100E6;
 
 namespace command_kind {
 enum : u8 {
@@ -34,6 +34,7 @@ enum : u8 {
     SET_THROTTLE = 79,
     SET_BANDS = 80,
     SET_BAND_WIDTH = 81,
+    SET_LOTS = 82,
     EPOCH_START = 192,
     GROW = 193,
     GROW_REVOKED = 194,
@@ -68,6 +69,7 @@ enum : u8 {
     GTD = 5,
     AT_OPEN = 6,
     AT_CLOSE = 7,
+    GOOD_FOR_AUCTION = 8,
 };
 }
 
@@ -85,6 +87,7 @@ namespace order_flag {
 enum : u8 {
     POST_ONLY = 1,
     HIDDEN = 2,
+    CANCEL_ON_HALT = 4,
 };
 }
 
@@ -110,6 +113,21 @@ enum : u8 {
     VOLATILITY_AUCTION = 5,
     CLOSING_AUCTION = 6,
     CLOSED = 7,
+};
+}
+
+namespace odd_lots {
+enum : u8 {
+    ACCEPT = 0,
+    REFUSE = 1,
+};
+}
+
+namespace odd_lot_display {
+enum : u8 {
+    SHOWN = 0,
+    AGGREGATED = 1,
+    OUT = 2,
 };
 }
 
@@ -177,6 +195,7 @@ enum : u8 {
     BANDS_SET = 82,
     BAND_WIDTH_SET = 83,
     BANDS_MOVED = 84,
+    LOTS_SET = 86,
     LIMIT_STATE_CHANGED = 85,
     EPOCH_STARTED = 192,
     GROWN = 193,
@@ -262,6 +281,7 @@ enum : u16 {
     KEY_REUSED = 4020,
     BAD_PARENT = 4022,
     TOO_MANY_CHILDREN = 4023,
+    ODD_LOT = 4024,
     SESSION_CLOSED = 4021,
     CANCEL_REQUESTED = 5001,
     IOC_REMAINDER = 5002,
@@ -275,6 +295,7 @@ enum : u16 {
     AUCTION_ENDED = 5010,
     ACCOUNT_BLOCKED = 5011,
     PARENT_ENDED = 5012,
+    HALTED = 5014,
     BAND_MOVED = 5013,
 };
 }

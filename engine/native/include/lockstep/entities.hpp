@@ -24,6 +24,7 @@ enum Mark : u8 {
     kHasStop = 2,     // in the book, and among the stops: an OCO order
     kIsParent = 4,    // others wait for its end
     kIsWatched = 8,   // its instrument has, or had, bands
+    kEndsAtHalt = 16,  // CANCEL_ON_HALT
 };
 
 // An order from its acceptance on. It is live while it rests in a level or waits.
@@ -127,6 +128,7 @@ struct Throttle {
 enum Ruled : u8 {
     kThrottled = 1,  // by its own throttle, or the market's
     kBanded = 2,
+    kWholeLots = 4,  // odd lots are refused
 };
 
 // One instrument's market. `halves[0]` are the bids, `halves[1]` the asks; in CONTINUOUS they are never crossed
@@ -142,7 +144,7 @@ struct Book {
     u8 ruled;  // `Ruled`s
     u8 next_phase;
     u8 breaker_phase;
-    u8 price_rules;  // whether anything limits the prices of orders
+    u8 terms_rules;  // whether anything limits the prices of orders, or their lots to round ones
     u8 watches;      // whether anything looks at the prices of trades: breaker, bands
     i32 maker_fee_ppm;  // below 0: a rebate
     u32 taker_fee_ppm;
@@ -162,7 +164,10 @@ struct Book {
     i64 lot_units;
     char symbol[32];
     Throttle throttle;
-    Bands* bands;  // in its `Waiting`
+    Bands* bands;    // in its `Waiting`
+    u32 round_lots;  // 0: there are none
+    u8 odd_lots;
+    u8 lot_display;
     struct {
         i64 weight;
         i64 close;
@@ -177,10 +182,13 @@ struct Book {
     bool is_banded() const { return (ruled & kBanded) != 0; }
     // Whether it may trade between its bands only.
     bool bands_hold() const { return is_banded() && phase == phase::CONTINUOUS && bands->reference != 0; }
-    // After price limits or bands were set.
+    // Whether it takes an order of so many lots.
+    bool takes_lots(i64 lots) const { return (ruled & kWholeLots) == 0 || lots % round_lots == 0; }
+    // After price limits, bands or lots were set.
     void rerule() {
-        ruled = static_cast<u8>((ruled & kThrottled) | (bands->is_set() ? kBanded : 0));
-        price_rules = (band_ppm | collar_ppm) != 0 || is_banded();
+        const bool whole = round_lots != 0 && odd_lots == odd_lots::REFUSE;
+        ruled = static_cast<u8>((ruled & kThrottled) | (bands->is_set() ? kBanded : 0) | (whole ? kWholeLots : 0));
+        terms_rules = (band_ppm | collar_ppm) != 0 || is_banded() || whole;
         watches = breaker_ppm != 0 || is_banded();
     }
     // Price at which positions are valued, 0 if not known.
@@ -213,6 +221,7 @@ struct Waiting {
     std::set<u64> released;            // of these, whose parent has ended
     Span span;
     Bands bands;
+    u32 end_at_halt = 0;  // live orders of the instrument that do
 };
 
 // Lots held of one instrument, and what they cost. `reserved` and `buying` are the open lots of the account's live

@@ -155,7 +155,8 @@ inline void admit(State& state, Order& order, Step& step) {
         report::accepted(step, state, order, event_flag::WAITS);
         state.wait(state.file(), kWaitsForStop);
         phases::set_off_stops(state, book, step);
-    } else if (order.tif == tif::AT_CLOSE && book.phase != phase::CLOSING_AUCTION) {
+    } else if (order.tif >= tif::AT_CLOSE &&
+               (order.tif == tif::AT_CLOSE ? book.phase != phase::CLOSING_AUCTION : book.phase == phase::CONTINUOUS)) {
         report::accepted(step, state, order, event_flag::WAITS);
         state.wait(state.file(), kWaitsForClose);
     } else if (book.phase != phase::CONTINUOUS) {

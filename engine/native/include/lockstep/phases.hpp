@@ -144,19 +144,40 @@ inline Code ending(u8 previous, u8 phase, u8 tif) {
     return tif == tif::DAY && closed ? code::EXPIRED : code::OK;
 }
 
+// The same of an order, which may also be for one auction alone, or end when trading is paused.
+inline Code ending_of(u8 previous, u8 phase, const Order& order) {
+    const bool paused = phase == phase::HALT || phase == phase::VOLATILITY_AUCTION;
+    if (paused && (order.flags & order_flag::CANCEL_ON_HALT) != 0) return code::HALTED;
+    if (order.tif != tif::GOOD_FOR_AUCTION) return ending(previous, phase, order.ends_as());
+    const bool over = phase == phase::CLOSED || (phase == phase::CONTINUOUS && order.place == kInBook);
+    return over ? Code{code::AUCTION_ENDED} : Code{code::OK};
+}
+
 // Cancel the orders whose time in force ends with the change from `previous` to the present phase.
 inline void end_orders(State& state, const Book& book, Handle number, u8 previous, const Asker& asker, Step& step) {
     const u8 phase = book.phase;
     const bool any = ending(previous, phase, tif::AT_OPEN) != 0 || ending(previous, phase, tif::AT_CLOSE) != 0 ||
-                     ending(previous, phase, tif::DAY) != 0;
+                     ending(previous, phase, tif::DAY) != 0 || state.waiting[number]->end_at_halt != 0;
     if (!any || book.live == 0) return;
     const auto ended = orders_of_book(
-        state, number, [&](const Order& order) { return ending(previous, phase, order.ends_as()) != code::OK; });
+        state, number, [&](const Order& order) { return ending_of(previous, phase, order) != code::OK; });
     for (const auto& [_, at] : ended) {
         const Order& order = state.orders[at];
+        const Code why = ending_of(previous, phase, order);
         state.displace(at);
-        report::taken_off(step, state, asker, order, order.leaves, ending(previous, phase, order.ends_as()));
+        report::taken_off(step, state, asker, order, order.leaves, why);
         state.forget(at);
+    }
+}
+
+// Orders that waited for this auction come to rest in the book. What they bind stays bound.
+inline void let_in(State& state, Handle number, u8 phase) {
+    std::map<u64, Handle>& waiting = state.waiting[number]->for_close;
+    for (auto next = waiting.begin(); next != waiting.end();) {
+        const Handle at = next->second;
+        const bool now = phase == phase::CLOSING_AUCTION || state.orders[at].tif == tif::GOOD_FOR_AUCTION;
+        next = now ? waiting.erase(next) : std::next(next);
+        if (now) state.join(at);
     }
 }
 
@@ -184,8 +205,8 @@ inline void change_phase(State& state, Book& book, const Schedule& schedule, con
         opening = uncross(state, book, asker, step);
     }
     end_orders(state, book, number, previous, asker, step);
-    if (phase == phase::CLOSING_AUCTION) {
-        for (const auto& [_, at] : std::exchange(state.waiting[number]->for_close, {})) state.join(at);
+    if (is_auction(phase) || phase == phase::PRE_OPEN) {
+        let_in(state, number, phase);
     } else if (phase == phase::CLOSED && previous != phase::CLOSED) {
         if (book.last != 0) book.close = book.last;
         if (book.index_weight != 0) state.market.reindex(book);

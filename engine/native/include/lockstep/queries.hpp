@@ -24,7 +24,7 @@ struct DepthLevel {
     i64 hidden_lots;
 };
 
-// The best price of each side at which something is displayed.
+// The best price of each side at which something is displayed; where a book has round lots, so many whole ones.
 struct Best {
     std::optional<DepthLevel> bid;
     std::optional<DepthLevel> ask;
@@ -70,6 +70,27 @@ void each_level(const State& state, const Half& half, std::size_t count, bool di
     }
 }
 
+// The best price at which a side shows something: of a book with round lots, so many whole ones.
+inline std::optional<DepthLevel> best_shown(const State& state, const Book& book, const Half& half) {
+    const bool all = book.round_lots == 0 || book.lot_display == odd_lot_display::SHOWN;
+    const bool together = book.lot_display == odd_lot_display::AGGREGATED;
+    i64 lots = 0;
+    u32 orders = 0;
+    for (Handle at = half.best; at != kNone; at = state.levels[at].worse) {
+        DepthLevel level = depth_of(state, half, state.levels[at]);
+        if (level.displayed_orders == 0) continue;
+        if (all) return level;
+        level.displayed_lots += together ? lots : 0;
+        level.displayed_orders += together ? orders : 0;
+        lots = level.displayed_lots;
+        orders = level.displayed_orders;
+        if (lots < book.round_lots) continue;
+        level.displayed_lots -= lots % book.round_lots;
+        return level;
+    }
+    return std::nullopt;
+}
+
 inline const Half* half_of(const State& state, u32 instrument, u8 side) {
     const Handle at = state.find_book(instrument);
     if (at == kNone || (side != side::BUY && side != side::SELL)) return nullptr;
@@ -102,8 +123,8 @@ inline Best best(const State& state, u32 instrument) {
     const Handle at = state.find_book(instrument);
     if (at == kNone) return found;
     const Half(&halves)[2] = state.books[at].halves;
-    detail::each_level(state, halves[0], 1, true, [&](const DepthLevel& level) { found.bid = level; });
-    detail::each_level(state, halves[1], 1, true, [&](const DepthLevel& level) { found.ask = level; });
+    found.bid = detail::best_shown(state, state.books[at], halves[0]);
+    found.ask = detail::best_shown(state, state.books[at], halves[1]);
     return found;
 }
 

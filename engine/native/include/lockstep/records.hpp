@@ -241,6 +241,35 @@ static_assert(offsetof(BandTerms, pause_ns) == 56);
 static_assert(offsetof(BandTerms, received_ns) == 64);
 static_assert(offsetof(BandTerms, tag) == 72);
 
+// What a round lot of an instrument is.
+struct LotTerms {
+    u32 round1_lots;
+    u32 round2_lots;
+    u32 round3_lots;
+    u32 round4_lots;
+    i64 above2_ticks;
+    i64 above3_ticks;
+    i64 above4_ticks;
+    u8 odd_lots;
+    u8 display;
+    u8 reserved[22];
+    i64 received_ns;
+    u64 tag;
+};
+static_assert(sizeof(LotTerms) == 80 && std::is_trivially_copyable_v<LotTerms>);
+static_assert(offsetof(LotTerms, round1_lots) == 0);
+static_assert(offsetof(LotTerms, round2_lots) == 4);
+static_assert(offsetof(LotTerms, round3_lots) == 8);
+static_assert(offsetof(LotTerms, round4_lots) == 12);
+static_assert(offsetof(LotTerms, above2_ticks) == 16);
+static_assert(offsetof(LotTerms, above3_ticks) == 24);
+static_assert(offsetof(LotTerms, above4_ticks) == 32);
+static_assert(offsetof(LotTerms, odd_lots) == 40);
+static_assert(offsetof(LotTerms, display) == 41);
+static_assert(offsetof(LotTerms, reserved) == 42);
+static_assert(offsetof(LotTerms, received_ns) == 64);
+static_assert(offsetof(LotTerms, tag) == 72);
+
 // What the sequencer itself says in the stream.
 struct ControlTerms {
     u64 epoch;
@@ -285,6 +314,7 @@ struct Command {
         TransferTerms transfer;
         ThrottleTerms throttle;
         BandTerms bands;
+        LotTerms lots;
         ControlTerms control;
     };
 };

@@ -41,6 +41,7 @@ inline Code new_terms_refusal(const State& state, const Order& order, const Want
         const Code code = orders::price_refusal(state.books[order.book], order.side, wanted.price, enters);
         if (code != code::OK) return code;
     }
+    if (!state.books[order.book].takes_lots(wanted.lots)) return code::ODD_LOT;
     const Account& account = state.accounts[order.account];
     const bool too_large =
         account.is_limited && account.limits.max_order_lots != 0 && wanted.lots > account.limits.max_order_lots;

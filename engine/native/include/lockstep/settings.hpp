@@ -226,6 +226,34 @@ inline void set_bands(State& state, Step& step) {
     state.touch(at);
 }
 
+// SET_LOTS: what a round lot of an instrument is, by its previous close; all terms 0: there are none.
+inline void set_lots(State& state, Step& step) {
+    const LotTerms& terms = step.command.lots;
+    const Handle at = state.find_book(step.head().instrument);
+    if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    Book& book = state.books[at];
+    const u32 lots[] = {terms.round2_lots, terms.round3_lots, terms.round4_lots};
+    const i64 above[] = {terms.above2_ticks, terms.above3_ticks, terms.above4_ticks};
+    u32 round = terms.round1_lots;
+    i64 before = 0;
+    bool none = round == 0 && (terms.odd_lots | terms.display) == 0;
+    bool good = within(round, 1, kMaxQuantityLots) && terms.odd_lots <= odd_lots::REFUSE &&
+                terms.display <= odd_lot_display::OUT;
+    for (int tier = 0; tier < 3; ++tier) {
+        if (lots[tier] == 0 && above[tier] == 0) continue;
+        none = false;
+        good = good && within(lots[tier], 1, kMaxQuantityLots) && within(above[tier], before + 1, kMaxPriceTicks);
+        before = above[tier];
+        if (book.close > above[tier]) round = lots[tier];
+    }
+    if (!none && !good) return refuse(step, code::BAD_DEFINITION);
+    book.round_lots = none ? 0 : round;
+    book.odd_lots = terms.odd_lots;
+    book.lot_display = terms.display;
+    book.rerule();
+    report::setting(step, event_kind::LOTS_SET, book.round_lots, book.lot_display);
+}
+
 // SET_BAND_WIDTH, of one instrument or (id 0) of all that have bands, by id.
 inline void set_band_width(State& state, Step& step) {
     const SettingTerms& terms = step.command.setting;

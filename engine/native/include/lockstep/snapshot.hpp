@@ -126,9 +126,11 @@ inline Bytes encode(const State& state) {
     for (const Handle at : books) stood += state.waiting[at]->span.highest.size() + state.waiting[at]->span.lowest.size();
     u64 banded = 0;
     u64 sales = 0;
+    u64 with_lots = 0;
     for (const Handle at : books) {
         banded += state.books[at].is_banded();
         sales += state.books[at].bands->window.size();
+        with_lots += state.books[at].round_lots != 0;
     }
     Bytes out;
     out.reserve(256 + banded * 128 + sales * 36 + stood * kStoodBytes + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + session_bytes);
@@ -136,7 +138,7 @@ inline Bytes encode(const State& state) {
     put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, market.levels, market.pause_ns,
         market.day, market.level, market.until_ns, market.throttle.orders_per_second, market.throttle.burst_orders,
         market.throttle.tat_ns, u64{books.size()}, u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()},
-        u64{state.owners.size()}, u64{state.by_order_id.size()}, u64{stood}, banded, sales);
+        u64{state.owners.size()}, u64{state.by_order_id.size()}, u64{stood}, banded, sales, with_lots);
     for (const Handle at : books) put_instrument(out, state.books[at]);
     for (const Handle at : accounts) put_account(out, state.accounts[at]);
     for (const Handle at : positions) {
@@ -158,6 +160,10 @@ inline Bytes encode(const State& state) {
         for (const Sales& one : state.books[at].bands->window) {
             put(out, state.books[at].instrument, one.first_ns, one.count, one.ticks);
         }
+    }
+    for (const Handle at : books) {
+        const Book& book = state.books[at];
+        if (book.round_lots != 0) put(out, book.instrument, book.round_lots, book.odd_lots, book.lot_display);
     }
     return out;
 }
@@ -418,6 +424,15 @@ inline void take_sales(Reader& reader, State& state) {
     require(window.size() <= Window::kMost, "snapshot has more trades in a window of bands than it may hold");
 }
 
+inline void take_lots(Reader& reader, State& state) {
+    Book& book = state.books[known_book(state, reader.take<u32>())];
+    reader.take_into(book.round_lots, book.odd_lots, book.lot_display);
+    require(settings::within(book.round_lots, 1, kMaxQuantityLots) && book.odd_lots <= odd_lots::REFUSE &&
+                book.lot_display <= odd_lot_display::OUT,
+            "snapshot has a round lot that there is not");
+    book.rerule();
+}
+
 // Bring a new engine into the state of a snapshot.
 inline void restore(Engine& engine, std::string_view raw) {
     State& state = engine.state();
@@ -438,12 +453,13 @@ inline void restore(Engine& engine, std::string_view raw) {
     for (u32& level : market.levels) level = reader.take<u32>();
     reader.take_into(market.pause_ns, market.day, market.level, market.until_ns);
     take_throttle(reader, market.throttle);
-    u64 counts[9];
+    u64 counts[10];
     for (u64& count : counts) count = reader.take<u64>();
     void (*const takers[])(Reader&, State&) = {take_instrument, take_account,     take_position,
                                                take_session,    take_owner,       take_order,
-                                               take_stood_price, take_bands,      take_sales};
-    for (int section = 0; section < 9; ++section) {
+                                               take_stood_price, take_bands,      take_sales,
+                                               take_lots};
+    for (int section = 0; section < 10; ++section) {
         for (u64 row = 0; row < counts[section]; ++row) takers[section](reader, state);
     }
     state.sort_account_orders();

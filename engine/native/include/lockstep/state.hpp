@@ -69,7 +69,12 @@ public:
     // Keep the draft, which is to rest or wait, and file it under its ids.
     Handle file() {
         const Home home = home_of(draft());
-        return file(home, hash_pair(home.account.account, draft().client_order_id));
+        const Handle at = file(home, hash_pair(home.account.account, draft().client_order_id));
+        if ((orders[at].flags & order_flag::CANCEL_ON_HALT) != 0) [[unlikely]] {
+            orders[at].marked |= kEndsAtHalt;
+            ++waiting[orders[at].book]->end_at_halt;
+        }
+        return at;
     }
     [[gnu::always_inline]] Handle file(const Home& home, u32 client_hash) {
         const Handle at = std::exchange(draft_, blank_order());
@@ -374,6 +379,7 @@ private:
         leave_stops(at);
         if ((orders[at].marked & kIsParent) != 0) orphan(at);
         if ((orders[at].marked & kIsWatched) != 0) touch(orders[at].book);
+        if ((orders[at].marked & kEndsAtHalt) != 0) --waiting[orders[at].book]->end_at_halt;
         const bool bookmarked = (orders[at].marked & kBookmarked) != 0;
         orders[at].marked = 0;
         if (bookmarked && bookmarks.move(at, newer) && newer != kNone) orders[newer].marked |= kBookmarked;

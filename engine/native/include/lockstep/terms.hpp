@@ -20,8 +20,8 @@ inline bool rests_by_tif(u8 tif) {
 inline bool has_shape(const CommandHead& head) {
     if (head.side != side::BUY && head.side != side::SELL) return false;
     switch (head.order_type) {
-        case order_type::LIMIT: return head.tif >= tif::DAY && head.tif <= tif::AT_CLOSE;
-        case order_type::MARKET: return head.tif >= tif::DAY && head.tif <= tif::AT_CLOSE && head.tif != tif::GTD;
+        case order_type::LIMIT: return head.tif >= tif::DAY && head.tif <= tif::GOOD_FOR_AUCTION;
+        case order_type::MARKET: return head.tif >= tif::DAY && head.tif <= tif::GOOD_FOR_AUCTION && head.tif != tif::GTD;
         case order_type::STOP:
         case order_type::STOP_LIMIT:
         case order_type::TRAILING_STOP:
@@ -35,12 +35,15 @@ inline bool extras_fit(const CommandHead& head, const OrderTerms& terms) {
     const u8 type = head.order_type;
     const bool post_only = (head.flags & order_flag::POST_ONLY) != 0;
     const bool hidden = (head.flags & order_flag::HIDDEN) != 0;
-    if (head.stp > stp::DECREMENT || (head.flags & ~(order_flag::POST_ONLY | order_flag::HIDDEN)) != 0) return false;
+    constexpr int kFlags = order_flag::POST_ONLY | order_flag::HIDDEN | order_flag::CANCEL_ON_HALT;
+    if (head.stp > stp::DECREMENT || (head.flags & ~kFlags) != 0) return false;
     if (terms.expire_ns != 0 && head.tif != tif::GTD) return false;
     if (terms.trail_ticks != 0 && type != order_type::TRAILING_STOP) return false;
     if (terms.stop_price_ticks != 0 && (type == order_type::LIMIT || type == order_type::MARKET)) return false;
     if (head.flags != 0 || terms.display_lots != 0) {
-        if (type != order_type::LIMIT || !rests_by_tif(head.tif) || (terms.display_lots != 0 && hidden)) return false;
+        if (!rests_by_tif(head.tif) || (terms.display_lots != 0 && hidden)) return false;
+        const bool only_halts = terms.display_lots == 0 && (head.flags & ~order_flag::CANCEL_ON_HALT) == 0;
+        if (type != order_type::LIMIT && (type == order_type::MARKET || !only_halts)) return false;
     }
     if (terms.parent_id != 0) {
         const bool may_wait = has_limit(type) || type == order_type::STOP;
@@ -62,14 +65,14 @@ inline Code phase_refusal(u8 phase, const CommandHead& head, const OrderTerms& t
         return at_once || terms.min_lots != 0 ? code::WRONG_PHASE : code::OK;
     }
     if (head.order_type != order_type::LIMIT) return code::OK;
-    const bool stays = rests_by_tif(head.tif) || head.tif == tif::AT_OPEN || head.tif == tif::AT_CLOSE;
+    const bool stays = rests_by_tif(head.tif) || head.tif >= tif::AT_OPEN;
     const bool post_only = (head.flags & order_flag::POST_ONLY) != 0;
     return stays && !post_only && terms.min_lots == 0 ? code::OK : code::WRONG_PHASE;
 }
 
 // Whether an order that is not a stop order goes into an auction instead of trading at once.
 inline bool gathers(const Book& book, u8 tif) {
-    return tif == tif::AT_CLOSE || book.phase != phase::CONTINUOUS;
+    return tif >= tif::AT_CLOSE || book.phase != phase::CONTINUOUS;
 }
 
 // Price at which a market order stands in an auction, 0 if nothing limits what it would cost. It decides at which prices
@@ -153,10 +156,13 @@ inline Code terms_refusal(const Book& book, const Account& account, const Step& 
     } else if (const Code code = special_terms_refusal(book, step); code != code::OK) {
         return code;
     }
-    if (book.price_rules != 0 && has_limit(head.order_type)) {
+    if (book.terms_rules != 0) {
         const bool waits = head.order_type == order_type::STOP_LIMIT || step.command.order.parent_id != 0;
-        const Code code = price_refusal(book, head.side, price, !waits && !gathers(book, head.tif));
+        const bool enters = !waits && !gathers(book, head.tif);
+        const bool limited = has_limit(head.order_type);
+        const Code code = limited ? price_refusal(book, head.side, price, enters) : Code{code::OK};
         if (code != code::OK) return code;
+        if (!book.takes_lots(lots)) return code::ODD_LOT;
     }
     if (account.is_limited && account.limits.max_order_lots != 0 && lots > account.limits.max_order_lots) {
         return code::ORDER_TOO_LARGE;
