@@ -246,6 +246,7 @@ class Session(Side):
     def _begin_with(self, numbers: Numbers, *, reset: bool = False) -> None:
         """These are the session's numbers, unless they start at one again."""
         now_ns = self._now_ns
+        self.is_known = True
         self.numbers = restarted(numbers, now_ns) if reset else in_period(numbers, self._profile, now_ns)
         self._waiting.clear()
         self._resend = Resend(self.numbers.life)
@@ -415,14 +416,14 @@ class Session(Side):
     # ---- to the other side -------------------------------------------------------------------------------------------
 
     def _on_send(self, send: Send) -> None:
-        if self.state in (State.GREETING, State.CHECKING):
-            raise ValueError("messages of a session have no numbers before its Logon")
+        if not self.is_known:
+            raise ValueError("a message needs the session's numbers, which are not known yet")
         self._out.numbered.append((self.numbers.next_out, send.ref))
         if self.state is State.OPEN:
             self._say(send.kind, send.fields)
         else:
             # The other side will find it missing.
-            self.numbers = replace(self.numbers, next_out=self.numbers.next_out + 1)
+            self.numbers = self.numbers.after_one_more()
 
     def _on_fetched(self, fetched: Fetched) -> None:
         for part in self._resend.take(fetched):

@@ -31,7 +31,8 @@ class Side:
     def __init__(self, profile: Profile, now_ns: int) -> None:
         self.state = State.GREETING
         self.numbers = Numbers()
-        """Of the session, once it is known."""
+        self.is_known = False
+        """Whether `numbers` are the session's. Before, whoever keeps them gives them to messages."""
         self.garbled = self.rejected = self.rejects = 0
         """Messages that could not be read; that were rejected; rejects of the other side."""
         self._profile = profile
@@ -87,7 +88,7 @@ class Side:
 
     def _say(self, kind: bytes, fields: tuple[Field, ...]) -> None:
         number = self.numbers.next_out
-        self.numbers = replace(self.numbers, next_out=number + 1)
+        self.numbers = self.numbers.after_one_more()
         self._out.say(kind, fields, self._peer, number, self._now_ns)
 
     def _request(self, *, first: bool) -> None:

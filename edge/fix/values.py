@@ -1,6 +1,7 @@
 """What a session machine takes, keeps and gives: profile, numbers, events, effects. And its states, as a table."""
 
 import struct
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
@@ -122,6 +123,10 @@ class Numbers:
     """How often the numbers started at one again. A message is known by (session, life, MsgSeqNum)."""
     since_ns: int = 0
     """When they last did."""
+
+    def after_one_more(self) -> "Numbers":
+        """With `next_out` given to a message. For what happens while the session has no connection."""
+        return replace(self, next_out=self.next_out + 1)
 
     def packed(self) -> bytes:
         """For a store: 40 bytes."""
