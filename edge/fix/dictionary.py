@@ -5,7 +5,6 @@ what is missing is looked for last.
 """
 
 from collections.abc import Mapping
-from dataclasses import field
 from functools import cache
 from typing import Final
 
@@ -17,6 +16,7 @@ from lockstep.edge.fix.tags import RejectReason
 from lockstep.edge.fix.wire import Field, Message
 from lockstep.stream.values import frozen
 
+_FRAME: Final = (tags.BEGIN_STRING, tags.BODY_LENGTH, tags.MSG_TYPE, tags.CHECK_SUM)
 FIX_44: Final = b"FIX.4.4"
 FIXT_11: Final = b"FIXT.1.1"
 FIX_50SP2: Final = b"9"
@@ -66,72 +66,70 @@ class Layout:
     first: int = 0
 
 
-@frozen
 class Dictionary:
     """One version of FIX, as far as this venue speaks it."""
 
-    begin: bytes
-    appl_version: bytes
-    """What DefaultApplVerID (1137) has to say; empty before FIXT."""
-    fields: Mapping[int, FieldType]
-    header: Layout
-    messages: Mapping[bytes, Layout]
-    trailer: Layout = field(default_factory=lambda: Layout("trailer", {}))
+    def __init__(
+        self,
+        begin: bytes,
+        appl_version: bytes,
+        fields: Mapping[int, FieldType],
+        header: Layout,
+        messages: Mapping[bytes, Layout],
+        trailer: Layout,
+    ) -> None:
+        """`appl_version`: what DefaultApplVerID (1137) has to say; empty before FIXT."""
+        self.begin, self.appl_version = begin, appl_version
+        self.fields, self.header, self.messages, self.trailer = fields, header, messages, trailer
+        self._places = {kind: self._places_of(layout) for kind, layout in messages.items()}
+
+    def _places_of(self, layout: Layout) -> dict[int, tuple[int, Layout | None]]:
+        """Where each field of a message stands: (0 header, 1 body, 2 trailer), and its group if it counts one."""
+        found: dict[int, tuple[int, Layout | None]] = {}
+        for section, part in enumerate((self.header, layout, self.trailer)):
+            for tag, group in part.members.items():
+                found.setdefault(tag, (section, group))
+        return found
 
     def fault(self, message: Message) -> Fault | None:
         """The first thing that is wrong with a message; None if nothing is."""
-        layout = self.messages.get(message.kind)
-        if layout is None:
+        places = self._places.get(message.kind)
+        if places is None:
             return Fault(RejectReason.INVALID_MSG_TYPE)
-        return _Reading(self, layout, message).fault()
-
-
-class _Reading:
-    """One message, read from its first field to its last."""
-
-    def __init__(self, dictionary: Dictionary, layout: Layout, message: Message) -> None:
-        self._fields = dictionary.fields
-        self._sections = (dictionary.header, layout, dictionary.trailer)
-        self._message = message
-        self._seen = {tags.BEGIN_STRING, tags.BODY_LENGTH, tags.MSG_TYPE, tags.CHECK_SUM}
-
-    def fault(self) -> Fault | None:
-        fields = self._message.fields
+        seen = set(_FRAME)
+        fields = message.fields
         section = at = 0
         while at < len(fields):
             tag, value = fields[at]
             fault = self._fault_of_field(tag, value)
             if fault is not None:
                 return fault
-            found = next((number for number in (0, 1, 2) if tag in self._sections[number].members), None)
-            if found is None:
+            place = places.get(tag)
+            if place is None:
                 return Fault(RejectReason.TAG_NOT_DEFINED, tag)
-            if tag in self._seen:
+            if tag in seen:
                 return Fault(RejectReason.REPEATED, tag)
-            if found < section:
+            if place[0] < section:
                 return Fault(RejectReason.OUT_OF_ORDER, tag)
-            self._seen.add(tag)
-            section = found
-            group = self._sections[found].members[tag]
+            seen.add(tag)
+            section, group = place
             at += 1
             if group is not None:
-                end = self._group(group, tag, int(value), at)
+                end = self._group(fields, group, tag, int(value), at)
                 if isinstance(end, Fault):
                     return end
                 at = end
-        for part in self._sections:
-            for tag in part.required:
-                if tag not in self._seen:
-                    return Fault(RejectReason.REQUIRED_TAG_MISSING, tag)
+        for part in (self.header, self.messages[message.kind], self.trailer):
+            if not seen.issuperset(part.required):
+                return _missing(part, seen)
         return None
 
     def _fault_of_field(self, tag: int, value: bytes) -> Fault | None:
-        known = self._fields.get(tag)
+        known = self.fields.get(tag)
         return Fault(RejectReason.INVALID_TAG, tag) if known is None else known.fault(value)
 
-    def _group(self, group: Layout, counter: int, count: int, at: int) -> int | Fault:
+    def _group(self, fields: tuple[Field, ...], group: Layout, counter: int, count: int, at: int) -> int | Fault:
         """Where a group ends, whose entries begin at `at`. Nested groups are read by the same rule."""
-        fields: tuple[Field, ...] = self._message.fields
         entries = 0
         seen: set[int] = set()
         while at < len(fields) and fields[at][0] in group.members:
@@ -152,7 +150,7 @@ class _Reading:
             at += 1
             inner = group.members[tag]
             if inner is not None:
-                end = self._group(inner, tag, int(value), at)
+                end = self._group(fields, inner, tag, int(value), at)
                 if isinstance(end, Fault):
                     return end
                 at = end

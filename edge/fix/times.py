@@ -3,6 +3,7 @@
 import re
 from calendar import timegm
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 NS: Final = 1_000_000_000
@@ -10,6 +11,7 @@ _TIMESTAMP: Final = re.compile(rb"(\d{4})(\d\d)(\d\d)-(\d\d):(\d\d):(\d\d)(?:\.(
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
+@lru_cache(maxsize=1_024)
 def timestamp_ns(text: bytes) -> int | None:
     """Nanoseconds since 1970; None if it is no UTCTimestamp. A leap second counts as the second before it."""
     found = _TIMESTAMP.fullmatch(text)
@@ -27,8 +29,9 @@ def timestamp_ns(text: bytes) -> int | None:
     return seconds * NS + int(fraction.ljust(9, b"0"))
 
 
+@lru_cache(maxsize=1_024)
 def timestamp(now_ns: int) -> bytes:
-    """With milliseconds, which every version of FIX since 4.2 reads."""
+    """With milliseconds, which every version of FIX since 4.2 reads. The last ones are remembered."""
     seconds, rest = divmod(now_ns, NS)
     at = datetime.fromtimestamp(seconds, UTC)
     return b"%b.%03d" % (at.strftime("%Y%m%d-%H:%M:%S").encode(), rest // 1_000_000)
