@@ -289,8 +289,8 @@ def test_an_account_has_a_bounded_number_of_waiting_children(engine_type: Any) -
 
     for number in range(families + 1):
         for account in (1, 2):
-            name = number + 1
-            put.limit(account=account, instrument=1, side="buy", price_ticks=9, quantity_lots=1, client_order_id=name)
+            own = number + 1
+            put.limit(account=account, instrument=1, side="buy", price_ticks=9, quantity_lots=1, client_order_id=own)
     for number in range(MOST_WAITING):
         wait(1, number // 4)
     assert {event.kind for event in driver.events(10)} >= {ACCEPTED}
