@@ -11,7 +11,7 @@ PROTOS := $(wildcard proto/lockstep/v1/*.proto proto/lockstep/wire/v1/*.proto)
 SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto alerts.proto cluster.proto feed.proto ledger.proto market_data.proto \
   orders.proto replication.proto)
 CLIENT := clients/python
-CODE := proto stream runtime engine sequencer replica marketdata gateway edge posttrade reconciler clients trials bench ops tests \
+CODE := proto stream runtime engine sequencer replica marketdata gateway edge posttrade reconciler day clients trials bench ops tests \
   docs/generate.py
 
 NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp edge/soup/native/*.?pp) \

@@ -6,7 +6,7 @@ from lockstep.runtime.topology import Topology
 
 
 def scrape_targets(topology: Topology) -> str:
-    """JSON: each process with a port for it (snapshotters, reconciler, ledger, alerts), and each etcd member.
+    """JSON: each process with a port for it, those beside the cluster too, and each etcd member by itself.
 
     The labels `cluster`, `kind` and `member` are those that rules and dashboards select by.
     """
@@ -27,6 +27,8 @@ def scrape_targets(topology: Topology) -> str:
         rows.append((f"{topology.ledger.host}:{topology.ledger.metrics_port}", "ledger", "ledger"))
     if topology.alerts.metrics_port:
         rows.append((f"{topology.alerts.host}:{topology.alerts.metrics_port}", "alerts", "alerts"))
+    if topology.day.metrics_port:
+        rows.append((f"{topology.day.host}:{topology.day.metrics_port}", "day", "day"))
     rows += [(address, "etcd", f"etcd-{number}") for number, address in enumerate(topology.etcd_endpoints, 1)]
     groups = [
         {"targets": [address], "labels": {"cluster": topology.name, "kind": kind, "member": member}}

@@ -24,6 +24,7 @@ from lockstep.runtime.topology import (
     MAX_MEMBER,
     OPERATOR_NUMBERS,
     Client,
+    Day,
     Limits,
     Member,
     ProcessKind,
@@ -105,6 +106,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("metrics_port", "port", 0),
     ),
     **config_followers.SECTIONS,
+    "day": (Key("schedule", "optional path", ""), Key("host", "host", "127.0.0.1"), Key("metrics_port", "port", 0)),
     "limits": _tunables(Limits),
     "timing": _tunables(Timing),
     "snapshots": _tunables(Snapshots),
@@ -197,6 +199,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         feeds=_members(sections, "feed", ProcessKind.FEED, base),
         ledger=config_followers.ledger_of(sections.one("ledger"), base),
         alerts=config_followers.alerts_of(sections.one("alerts"), base),
+        day=Day(**sections.one("day")),
     )
     _check(topology, origin)
     if topology.aeron_dir == base or topology.aeron_dir in base.parents:
@@ -390,10 +393,9 @@ def _check_ports(topology: Topology, origin: str) -> None:
         )
         if port
     ]
-    if topology.reconciler.metrics_port:
-        taken.append(
-            (f"{topology.reconciler.host}:{topology.reconciler.metrics_port}", "metrics_port of the reconciler")
-        )
+    for beside, what in ((topology.reconciler, "the reconciler"), (topology.day, "the trading day")):
+        if beside.metrics_port:
+            taken.append((f"{beside.host}:{beside.metrics_port}", f"metrics_port of {what}"))
     taken += config_followers.ports(topology)
     taken += [(m.soup, f"soup of {m.name}") for m in topology.gateways if m.soup]
     _unique(origin, "etcd endpoint", ((endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints))
@@ -449,6 +451,8 @@ def render(topology: Topology, *, heading: str) -> str:
     lines += _render_row("[reconciler]", reconciler, SECTIONS["reconciler"])
     for section, row in config_followers.rows(topology).items():
         lines += _render_row(f"[{section}]", row, SECTIONS[section])
+    day = {key.name: getattr(topology.day, key.name) for key in SECTIONS["day"]}
+    lines += _render_row("[day]", day, SECTIONS["day"])
     for section, values in (
         ("limits", topology.limits),
         ("timing", topology.timing),

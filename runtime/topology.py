@@ -291,6 +291,18 @@ class Alerts:
 
 
 @frozen
+class Day:
+    """How the scheduler of the trading day runs (`lockstep.day`); it is no member."""
+
+    schedule: str = ""
+    """File of the schedule, as seen from the configuration's directory; empty: named when the scheduler is started."""
+    host: str = "127.0.0.1"
+    """Address of the host it runs on, where Prometheus reads its figures."""
+    metrics_port: int = 0
+    """0: no figures are served."""
+
+
+@frozen
 class Snapshots:
     """When the snapshotter beside each engine takes one, and what is kept."""
 
@@ -329,6 +341,7 @@ class Topology:
     """Each has all market data; none is needed for trading."""
     ledger: Ledger = Ledger()
     alerts: Alerts = Alerts()
+    day: Day = Day()
     access: Access = Access()
     tls: Tls = Tls()
 
@@ -347,8 +360,9 @@ class Topology:
             yield self.ledger.host
         if self.alerts.grpc_port or self.alerts.http_port or self.alerts.metrics_port:
             yield self.alerts.host
-        if self.reconciler.metrics_port:
-            yield self.reconciler.host
+        for beside in (self.reconciler, self.day):
+            if beside.metrics_port:
+                yield beside.host
 
     @property
     def sealed(self) -> bool:

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "alerts": "lockstep.ops.cli.alerts",
     "ledger": "lockstep.ops.cli.ledger",
     "audit": "lockstep.ops.cli.audit",
+    "day": "lockstep.ops.cli.day",
     "replay": "lockstep.ops.cli.replay",
     "bench": "lockstep.ops.cli.bench",
     "sim": "lockstep.ops.cli.sim",

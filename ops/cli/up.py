@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from rich.console import Console, Group
 from rich.live import Live
 
+from lockstep.ops.cli.day_options import check_schedule
 from lockstep.ops.cli.options import DEFAULT_DATA_DIR, IMPLEMENTATIONS, engine_option, expected_errors
 from lockstep.ops.cli.tables import status_table, summary_line
 from lockstep.ops.local.cluster import LocalCluster
@@ -79,6 +80,11 @@ def _range(key: str) -> click.IntRange:
 @click.option("--ledger", is_flag=True, help="Run a ledger beside: what everybody owns; see `lockstep ledger`.")
 @click.option("--alerts", is_flag=True, help="Run watchlists and alerts of users beside; see `lockstep alerts`.")
 @click.option(
+    "--day",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Have a scheduler keep the trading day of this schedule (docs/trading-day.md).",
+)
+@click.option(
     "--soup", is_flag=True, help="Give each gateway the binary door: OUCH 4.2 over SoupBinTCP (docs/ouch.md)."
 )
 @click.option(
@@ -113,6 +119,7 @@ def command(
     udp: bool,
     ledger: bool,
     alerts: bool,
+    day: Path | None,
     soup: bool,
     secure: bool,
     demo_market: bool,
@@ -130,6 +137,8 @@ def command(
     says, too (limits, timing, snapshots, clients, engines, edited by hand or not), but for what is said here; ports,
     addresses and the media driver's directory are those of this run.
     """
+    if day is not None:
+        check_schedule(day)
     stop = StopRequest.install()
     plan = _continued(
         ctx,
@@ -144,6 +153,7 @@ def command(
             udp=udp,
             ledger=ledger,
             alerts=alerts,
+            day=day,
             soup=soup,
             secure=secure,
             restart=not no_restart,
@@ -257,6 +267,8 @@ def _greet(cluster: LocalCluster) -> None:
         alerts = cluster.topology.alerts
         click.echo(f"alerts:             {alerts.host}:{alerts.grpc_port} (gRPC), ", nl=False)
         click.echo(f"{socket}://{alerts.host}:{alerts.http_port}/alerts (docs/alerts.md)")
+    if cluster.plan.day is not None:
+        click.echo(f"trading day:        {cluster.plan.day} (`lockstep day status --config {cluster.config_path}`)")
     if cluster.topology.open:
         click.echo("access:             everybody on this machine may do everything (docs/access.md closes it)")
     if secure:

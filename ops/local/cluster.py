@@ -39,6 +39,7 @@ _DRIVER: Final = "driver"
 _RECONCILER: Final = "reconciler"
 _LEDGER: Final = "ledger"
 _ALERTS: Final = "alerts"
+_DAY: Final = "day"
 _WATCH_S: Final = 0.05
 _ASK_S: Final = 0.2
 _SAY_S: Final = 2.0
@@ -135,6 +136,8 @@ class LocalCluster:
                 self._add(_LEDGER, "ledger", "run", "--config", str(self.config_path))
             if self.plan.alerts:
                 self._add(_ALERTS, "alerts", "run", "--config", str(self.config_path))
+            if self.plan.day is not None:
+                self._add(_DAY, "day", "run", "--config", str(self.config_path))
             self._wait_until_serving(timeout_s, should_stop, on_wait)
         except BaseException:
             self.stop()
@@ -149,11 +152,17 @@ class LocalCluster:
 
     def _choose_ports(self) -> tuple[int, ...]:
         # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the feeds',
-        # the binary doors', the lines', the ledger's, the alerts', the reconciler's, etcd's.
+        # the binary doors', the lines', the ledger's, the alerts', the scheduler's, the reconciler's, etcd's.
         plan = self.plan
         members = plan.gateways + plan.sequencers + plan.engines + plan.feeds
         count = 3 * members + plan.engines + plan.reconcile + 1
-        count += plan.gateways * plan.soup + plan.feeds * plan.udp + 2 * plan.ledger + 3 * plan.alerts
+        count += (
+            plan.gateways * plan.soup
+            + plan.feeds * plan.udp
+            + 2 * plan.ledger
+            + 3 * plan.alerts
+            + (plan.day is not None)
+        )
         return choose_ports(plan.port, count)
 
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
@@ -212,6 +221,7 @@ class LocalCluster:
             reconciler=plan.reconciler(self.data_dir, ports[-2]),
             ledger=plan.ledger_of(self.data_dir, ledger_ports),
             alerts=plan.alerts_of(self.data_dir, ledger_ports[2 * plan.ledger :]),
+            day=plan.day_of(ports[-2 - plan.reconcile]),
             snapshots=plan.snapshots,
             access=plan.access(self.data_dir),
             tls=plan.tls(self.data_dir),
@@ -442,7 +452,7 @@ class LocalCluster:
         if self._watcher is not None:
             self._quiet.wait()
         # The reconciler between: it looks once more at engines that get nothing new.
-        for group in ("feed", "gateway", _RECONCILER, _LEDGER, _ALERTS, "sequencer", "engine"):
+        for group in ("feed", "gateway", _RECONCILER, _LEDGER, _ALERTS, _DAY, "sequencer", "engine"):
             self._stop_children([c for name, c in self._parts.children.items() if name.startswith(group)])
         if self._parts.etcd is not None:
             self._parts.etcd.stop()

@@ -95,6 +95,7 @@ def keep(planned: Topology, before: Topology, chosen: Chosen) -> Topology:
             http_port=planned.alerts.http_port,
             metrics_port=planned.alerts.metrics_port,
         ),
+        "day": replace(planned.day, host=before.day.host),
     }
     return replace(before, **of_this_run)  # type: ignore[arg-type]  # one type for each field
 

@@ -7,7 +7,18 @@ from typing import Final
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.local import kept_config
-from lockstep.runtime.topology import Access, Alerts, Client, Ledger, Limits, Reconciler, Snapshots, Timing, Tls
+from lockstep.runtime.topology import (
+    Access,
+    Alerts,
+    Client,
+    Day,
+    Ledger,
+    Limits,
+    Reconciler,
+    Snapshots,
+    Timing,
+    Tls,
+)
 
 DEFAULT_PORT: Final = 7450
 
@@ -37,6 +48,8 @@ class ClusterPlan:
     webhook_hosts: str = ""
     webhook_networks: str = ""
     """Where their webhooks may go."""
+    day: Path | None = None
+    """Schedule of the trading day, to have a scheduler keep it; None: there is none."""
     soup: bool = False
     """Whether each gateway has the binary door, on a port of its own."""
     certificate_seconds: int = 60
@@ -81,6 +94,10 @@ class ClusterPlan:
             data_dir=data_dir / "alerts", grpc_port=grpc_port, http_port=http_port, metrics_port=metrics_port,
             webhook_hosts=self.webhook_hosts, webhook_networks=self.webhook_networks,
         )  # fmt: skip
+
+    def day_of(self, port: int) -> Day:
+        """Its schedule, and its figures on the port, if it is to run."""
+        return Day() if self.day is None else Day(schedule=str(self.day.absolute()), metrics_port=port)
 
     def access(self, data_dir: Path) -> Access:
         """Key and audit trail in the data directory."""

@@ -88,7 +88,8 @@ def introduce(topology: Topology, member: str = "") -> Identity | None:
     identity = Identity(key, topology.name, holder) if key is not None else None
     material = Material(topology.tls.cert_dir, member or OPERATOR) if topology.tls.on else None
     served = [(one.host, one.metrics_port) for one in topology.all_members()]
-    served += [(one.host, one.metrics_port) for one in (topology.reconciler, topology.ledger, topology.alerts)]
+    beside = (topology.reconciler, topology.ledger, topology.alerts, topology.day)
+    served += [(one.host, one.metrics_port) for one in beside]
     addresses += [f"{host}:{port}" for host, port in served if port]
     _ways.update(dict.fromkeys(addresses, _Way(identity, material)))
     return identity

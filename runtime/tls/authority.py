@@ -27,7 +27,7 @@ LEAF_DAYS: Final = 365
 _BACKDATE: Final = timedelta(hours=1)
 """For hosts whose clocks are behind."""
 OPERATOR, ETCD, RECONCILER = "operator", "etcd", "reconciler"
-LEDGER, ALERTS, AUDIT = "ledger", "alerts", "audit"
+LEDGER, ALERTS, AUDIT, DAY = "ledger", "alerts", "audit", "day"
 
 
 def make_authority(directory: Path, cluster: str) -> None:
@@ -95,6 +95,7 @@ def names_of(topology: Topology) -> dict[str, tuple[str, ...]]:
     found[RECONCILER] = found[AUDIT] = _hosts(topology.reconciler.host)
     found[LEDGER] = _hosts(topology.ledger.host)
     found[ALERTS] = _hosts(topology.alerts.host)
+    found[DAY] = _hosts(topology.day.host)
     found[ETCD] = tuple(sorted({host for end in topology.etcd_endpoints for host in _hosts(end.rpartition(":")[0])}))
     found[OPERATOR] = ()
     return found

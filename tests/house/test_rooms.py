@@ -23,14 +23,15 @@ MAY_IMPORT = {
     "edge": "runtime stream engine gateway marketdata clients proto",
     "posttrade": "runtime stream engine proto",
     "reconciler": "runtime stream engine replica posttrade clients proto",
+    "day": "runtime stream engine posttrade clients proto",
     "ops": "runtime stream engine sequencer replica posttrade reconciler clients proto",
     "trials": "runtime stream engine sequencer replica marketdata gateway edge posttrade reconciler clients proto ops",
     "bench": (
         "runtime stream engine sequencer replica marketdata gateway edge posttrade reconciler clients proto ops trials"
     ),
     "cli": (
-        "runtime stream engine sequencer replica marketdata gateway edge posttrade reconciler clients proto ops trials "
-        "bench"
+        "runtime stream engine sequencer replica marketdata gateway edge posttrade reconciler day clients "
+        "proto ops trials bench"
     ),
 }
 """The rooms of the house, lowest first. `proto` is the generated code, `cli` is `ops/cli`, which nobody imports."""
