@@ -17,6 +17,7 @@ ENGINE = f'{C}, kind="engine", member="engine-1", job="lockstep"'
 GATEWAY = f'{C}, kind="gateway", member="gateway-1", job="lockstep"'
 ETCD = f'{C}, kind="etcd", member="etcd-1", job="lockstep"'
 RECONCILER = f'{C}, kind="reconciler", member="reconciler-1", job="lockstep"'
+DAY = f'{C}, kind="day", member="day", job="lockstep"'
 SNAPSHOTTER = f'{C}, kind="snapshotter", member="snapshotter-1", job="lockstep"'
 
 HEALTHY: Series = {
@@ -59,6 +60,8 @@ HEALTHY: Series = {
     f'lockstep_disk_free_bytes{{{GATEWAY}, place="shared_memory"}}': "9e8x90",
     f'lockstep_disk_size_bytes{{{GATEWAY}, place="shared_memory"}}': "16e8x90",
     f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x90",
+    # Each change is a little late.
+    f"lockstep_day_late_seconds{{{DAY}}}": "0x40 1 0x49",
     f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x90",
     f"lockstep_reconcile_lag_seconds{{{RECONCILER}}}": "100x90",
     # One that took nearly as long as it may.
@@ -100,6 +103,7 @@ PLANTED: dict[str, Series] = {
     "LockstepRestarting": {f"process_start_time_seconds{{{GATEWAY}}}": "5x50 6x5 7x5 8x5 9x5 10x20"},
     "LockstepSnapshotOverdue": {f"lockstep_snapshotter_overdue_seconds{{{SNAPSHOTTER}}}": "400+6x90"},
     "LockstepDiskLow": {f'lockstep_disk_free_bytes{{{GATEWAY}, place="shared_memory"}}': "9e8x20 9e7x70"},
+    "LockstepDayLate": {f"lockstep_day_late_seconds{{{DAY}}}": "0x80 0+6x10"},
     "LockstepReconcileBreaks": {f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x80 1x10"},
     "LockstepReconcileBehind": {f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x20 20000x70"},
 }
