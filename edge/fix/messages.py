@@ -91,16 +91,16 @@ d SecurityDefinition
 320! 322! 323! $Instrument 15 336 625 $Text 561 562 711 [311! 309]
 
 B News
-42 61 148! 358 359 33 [58! 354 355] 149 95 96
+42 61 148! 358 359 33! [58! 354 355] 149 95 96
 
 V MarketDataRequest
-262! 263! 264! 265 266 286 267 [269!] 146 [$NamedInstrument] $Sessions 815 812
+262! 263! 264! 265 266 286 267! [269!] 146! [$NamedInstrument] $Sessions 815 812
 
 W MarketDataSnapshotFullRefresh
-262 $NamedInstrument 268 [269! 270 15 271 272 273 274 275 336 625 276 277 290 346 $Text]
+262 $NamedInstrument 268! [269! 270 15 271 272 273 274 275 336 625 276 277 290 346 $Text]
 
 X MarketDataIncrementalRefresh
-262 268 [279! 285 269 278 280 $Instrument 270 15 271 272 273 274 275 336 625 276 277 290 346 $Text]
+262 268! [279! 285 269 278 280 $Instrument 270 15 271 272 273 274 275 336 625 276 277 290 346 $Text]
 
 Y MarketDataRequestReject
 262! 281 816 [817!] $Text
@@ -118,7 +118,7 @@ f SecurityStatus
 324 $NamedInstrument 15 325 336 625 326 291 292 327 328 329 330 331 332 333 31 60 334 $Text
 
 i MassQuote
-131 117! 537 301 $Parties 1 660 581 296 [302! 311 304 295 [299! $Instrument 132 133 134 135 62 60 336 625 15]]
+131 117! 537 301 $Parties 1 660 581 296! [302! 311 304 295 [299! $Instrument 132 133 134 135 62 60 336 625 15]]
 """
 
 MESSAGES_FIXT: Final = """

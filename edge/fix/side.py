@@ -55,6 +55,11 @@ class Side:
         return self._peer
 
     @property
+    def is_over(self) -> bool:
+        """Whether the connection has come to its end."""
+        return self.state is State.OVER
+
+    @property
     def waiting(self) -> int:
         """Messages that wait for missing ones."""
         return len(self._waiting)

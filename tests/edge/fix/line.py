@@ -21,7 +21,6 @@ from lockstep.edge.fix.values import (
     Profile,
     Regenerated,
     Send,
-    State,
     Ticked,
 )
 from lockstep.edge.fix.wire import Field, Framer, Message
@@ -122,7 +121,7 @@ class Line:
     def is_up(self) -> bool:
         """Whether there is a connection that neither side has ended."""
         sessions = (self.acceptor.session, self.initiator.session)
-        return all(session is not None and session.state is not State.OVER for session in sessions)
+        return all(session is not None and not session.is_over for session in sessions)
 
     def connect(self) -> None:
         """A new connection, if there is none; the initiator logs on."""
@@ -156,14 +155,14 @@ class Line:
         """Up to `count` messages of one side arrive; the first one garbled."""
         host, other = self.host(side), self.host(1 - side)
         for at in range(count):
-            if not host.out or other.session is None or other.session.state is State.OVER:
+            if not host.out or other.session is None or other.session.is_over:
                 return
             part = host.out.popleft()
             if garble and not at:
                 part = part[:-5] + b"xxx\x01"
             # In two pieces, as a network may cut it.
             for piece in (part[: len(part) // 2], part[len(part) // 2 :]):
-                if other.session is not None and other.session.state is not State.OVER:
+                if other.session is not None and not other.session.is_over:
                     other.do(Came(piece), self.now_ns)
 
     def regenerate(self, side: int) -> None:
