@@ -98,14 +98,7 @@ class CommandBuilder(AdminCommands):
         flags += OrderFlag.CANCEL_ON_HALT * switch("cancel_on_halt", cancel_on_halt)
         display = whole("display_lots", display_lots, 0, MAX_QUANTITY_LOTS)
         least = whole("min_lots", min_lots, 0, MAX_QUANTITY_LOTS)
-        if (flags or display) and tif not in _RESTS:
-            raise ValueError(
-                f"post_only, hidden, cancel_on_halt and display_lots are for orders that rest: not with tif {tif.name}"
-            )
-        if hidden and display:
-            raise ValueError("hidden shows nothing and display_lots shows a part: give one of them")
-        if least and (post_only or tif not in (*_RESTS, TimeInForce.IOC)):
-            raise ValueError("min_lots goes with tif DAY, GTC, GTD or IOC, without post_only: leave it out")
+        _check_options(tif, flags, display, least)
         terms = {
             "price_ticks": whole("price_ticks", price_ticks, 1, MAX_PRICE_TICKS),
             "flags": flags,
@@ -348,6 +341,18 @@ class CommandBuilder(AdminCommands):
             **terms,
         }
         return self._add(_COMMAND, CommandKind.NEW_ORDER, fields)
+
+
+def _check_options(tif: TimeInForce, flags: int, display: int, least: int) -> None:
+    """Raises ValueError if what an order is given beside its price does not go together."""
+    if (flags or display) and tif not in _RESTS:
+        raise ValueError(
+            f"post_only, hidden, cancel_on_halt and display_lots are for orders that rest: not with tif {tif.name}"
+        )
+    if flags & OrderFlag.HIDDEN and display:
+        raise ValueError("hidden shows nothing and display_lots shows a part: give one of them")
+    if least and (flags & OrderFlag.POST_ONLY or tif not in (*_RESTS, TimeInForce.IOC)):
+        raise ValueError("min_lots goes with tif DAY, GTC, GTD or IOC, without post_only: leave it out")
 
 
 def _check_display(display: int, lots: int) -> None:

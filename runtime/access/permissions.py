@@ -29,10 +29,12 @@ _CANCELERS: Final = MASS_CANCELERS | _TRADERS
 _OPERATORS: Final = _roles(Role.OPERATOR)
 _HISTORY: Final = _roles(Role.MEMBER, Role.OPERATOR, Role.AUDITOR)
 
-_USERS: Final = _roles(Role.TRADER, Role.RISK, Role.AUDITOR, Role.ADMINISTRATOR)
-_OF_ALERTS: Final = (
-    "CreateAlert", "RemoveAlert", "ListAlerts", "ListFirings", "FollowFirings", "PutWatchlist", "RemoveWatchlist",
-    "ListWatchlists", "GetQuotes", "CreateWebhook", "RemoveWebhook", "ListWebhooks",
+_USERS: Final = _roles(Role.TRADER, Role.RISK, Role.ADMINISTRATOR)
+_CHANGES_OF_ALERTS: Final = (
+    "CreateAlert", "RemoveAlert", "PutWatchlist", "RemoveWatchlist", "CreateWebhook", "RemoveWebhook",
+)  # fmt: skip
+_READS_OF_ALERTS: Final = (
+    "ListAlerts", "ListFirings", "FollowFirings", "ListWatchlists", "GetQuotes", "ListWebhooks",
 )  # fmt: skip
 """Each for what is the caller's own."""
 
@@ -55,7 +57,8 @@ METHODS: Final[Mapping[str, Roles]] = {
     "/lockstep.v1.Ledger/ListLots": _ACCOUNTS,
     "/lockstep.v1.Ledger/ListDays": _ACCOUNTS,
     "/lockstep.v1.Ledger/GetStatement": _ACCOUNTS,
-    **{f"/lockstep.v1.Alerts/{name}": _USERS for name in _OF_ALERTS},
+    **{f"/lockstep.v1.Alerts/{name}": _USERS for name in _CHANGES_OF_ALERTS},
+    **{f"/lockstep.v1.Alerts/{name}": _USERS | _roles(Role.AUDITOR) for name in _READS_OF_ALERTS},
     "/lockstep.v1.MarketData/ListInstruments": _READERS,
     "/lockstep.v1.MarketData/ListFeeds": _READERS,
     "/lockstep.v1.MarketData/Subscribe": _READERS,

@@ -70,7 +70,7 @@ def test_a_gateway_sends_orders(kind: int) -> None:
 
 
 @pytest.mark.parametrize("administrative", [False, True])
-@pytest.mark.parametrize("kind", [*CONTROL, 0, 6, 63, 80, 191, 196, 255])
+@pytest.mark.parametrize("kind", [*CONTROL, 0, 6, 63, 90, 191, 196, 255])
 def test_control_records_and_unknown_kinds_are_not_a_gateways_to_send(kind: int, administrative: bool) -> None:
     assert f"kind {kind}" in fault_of(submit(1, kind, 2, administrative=administrative), Submit, GATEWAY)
 

@@ -90,13 +90,13 @@ class Client(MarketOrders[CommandResult], BlockingLists):
             self._loop.run(self._client.close(), "Client.close()")
             self._loop.close()
 
-    @named_arguments
     def alerts(self, address: str) -> AlertsClient:
         """Watchlists and alerts of this client, at the address of the alerts process (`lockstep alerts run`). Close it
         by itself."""
         self._loop.owner.check_process("Client.alerts()")
         return AlertsClient(address, token=self._token, credentials=self._credentials, timeout_s=self._timeout_s)
 
+    @named_arguments
     def place(
         self, *, account: int, instrument: str | int, side: Side | str, quantity_lots: int, **terms: Unpack[OrderTerms]
     ) -> CommandResult:

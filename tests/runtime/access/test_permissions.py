@@ -18,11 +18,20 @@ from lockstep.runtime.access.permissions import (
 )
 from lockstep.runtime.access.roles import GRANTABLE, Role
 from lockstep.runtime.topology import Principal
-from lockstep.v1 import accounts_pb2, cluster_pb2, feed_pb2, ledger_pb2, market_data_pb2, orders_pb2, replication_pb2
+from lockstep.v1 import (
+    accounts_pb2,
+    alerts_pb2,
+    cluster_pb2,
+    feed_pb2,
+    ledger_pb2,
+    market_data_pb2,
+    orders_pb2,
+    replication_pb2,
+)
 
 FILES = (
-    accounts_pb2, cluster_pb2, feed_pb2, ledger_pb2, market_data_pb2, orders_pb2, replication_pb2, health_pb2,
-    reflection_pb2,
+    accounts_pb2, alerts_pb2, cluster_pb2, feed_pb2, ledger_pb2, market_data_pb2, orders_pb2, replication_pb2,
+    health_pb2, reflection_pb2,
 )  # fmt: skip
 DEFINED = {
     f"/{service.full_name}/{method.name}"
