@@ -20,6 +20,7 @@ MACHINES = (
     "lockstep.runtime.downlink",
     "lockstep.gateway.validation",
     "lockstep.gateway.entitlement",
+    "lockstep.edge.fix.session",
     "lockstep.edge.rest.lanes",
     "lockstep.edge.rest.prices",
     "lockstep.edge.soup.codec",

@@ -58,6 +58,13 @@ def test_timestamps_are_read_as_they_are_written(ms: int) -> None:
     assert timestamp_ns(timestamp(ms * 1_000_000)) == ms * 1_000_000
 
 
+@given(seconds=st.integers(0, 253_402_300_799))
+def test_dates_are_those_of_the_calendar(seconds: int) -> None:
+    date = datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d-%H:%M:%S")
+    assert timestamp(seconds * NS) == f"{date}.000".encode()
+    assert timestamp_ns(date.encode()) == seconds * NS
+
+
 @pytest.mark.parametrize(
     "text",
     [b"", b"20260229-00:00:00", b"20261301-00:00:00", b"20260131-24:00:00", b"20260131-00:60:00", b"20260131-00:00:61",
