@@ -12,7 +12,7 @@ from typing import Final
 from sortedcontainers import SortedDict
 
 from lockstep.engine.snapshot_format import StateImage
-from lockstep.stream.records import AccountFlag, OrderFlag, OrderType, Phase, Side
+from lockstep.stream.records import AccountFlag, OrderFlag, OrderType, Phase, Side, TimeInForce
 
 DAY_NS: Final = 86_400 * 10**9
 _PPM: Final = 1_000_000
@@ -23,6 +23,10 @@ _OCO: Final = int(OrderType.OCO)
 _HIDDEN: Final = int(OrderFlag.HIDDEN)
 _CLOSED: Final = int(Phase.CLOSED)
 _CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
+_CALLS: Final = frozenset({
+    Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.VOLATILITY_AUCTION, Phase.CLOSING_AUCTION,
+})  # fmt: skip
+_GOOD_FOR_AUCTION: Final = int(TimeInForce.GOOD_FOR_AUCTION)
 _MARGIN: Final = int(AccountFlag.MARGIN)
 DEFAULT_MARGIN_PPM: Final = 500_000
 
@@ -30,6 +34,8 @@ DEFAULT_MARGIN_PPM: Final = 500_000
 OUTSIDE: Final = 0
 IN_BOOK: Final = 1
 FOR_CLOSE: Final = 2
+FOR_AUCTION: Final = 3
+"""For the next one of any kind."""
 
 
 @dataclass(slots=True)
@@ -177,13 +183,14 @@ class World:
             )
         for held in image.positions:
             self._move(held.account, held.instrument, held.quantity_lots)
-        places = {0: IN_BOOK, 2: FOR_CLOSE}
         for order in image.orders:
+            waits = FOR_AUCTION if order.tif == _GOOD_FOR_AUCTION else FOR_CLOSE
+            place = {0: IN_BOOK, 2: waits}.get(order.place, OUTSIDE)
             seen = not (order.flags & _HIDDEN or order.order_type == _MARKET)
             self._add(
                 Order(
                     order.order_id, order.account, order.instrument, order.side, order.held_ticks or order.price_ticks,
-                    order.leaves_lots, order.lot_micros, int(order.place != 3), places.get(order.place, OUTSIDE),
+                    order.leaves_lots, order.lot_micros, int(order.place != 3), place,
                     int(seen), order.client_order_id,
                 )
             )  # fmt: skip
@@ -270,9 +277,9 @@ class World:
             self._new_session(one)
         if phase == _CLOSED:
             one.ever_closed = 1
-        if phase == _CLOSING_AUCTION:
-            for order in [o for o in self.orders.values() if o.place == FOR_CLOSE and o.instrument == number]:
-                self.rest(order)
+        due = {_CLOSING_AUCTION: (FOR_CLOSE, FOR_AUCTION)}.get(phase, (FOR_AUCTION,) if phase in _CALLS else ())
+        for order in [o for o in self.orders.values() if o.place in due and o.instrument == number]:
+            self.rest(order)
         one.phase, one.reference = phase, reference
 
     def _new_session(self, one: Instrument) -> None:
