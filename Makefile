@@ -23,7 +23,7 @@ SEED ?= 1
 DURATION ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check coverage test acceptance test-all conformance native-checks lint format bench bench-peers sim chaos damage proto proto-check docs dashboards clean
+.PHONY: help setup demo check coverage test acceptance test-all conformance native-checks lint format bench bench-peers sim chaos damage proto proto-check lock sbom docs dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -208,6 +208,12 @@ proto-check: $(PROTOC_VENV)/.installed ## Check that the generated code is curre
 	  case $$file in runtime/*) place=$$file;; *) place=$(CLIENT)/lockstep/$$file;; esac; \
 	  cmp -s "$$file" "../../../$$place" || { echo "$$place is not what its .proto says; run 'make proto'"; exit 1; }; \
 	done
+
+lock: ## Write the packages of a production host, with their hashes (ops/deploy/requirements.lock)
+	@ops/setup/lock-release lock
+
+sbom: ## Write the bill of materials of a release (CycloneDX, build/release/sbom.json)
+	@ops/setup/lock-release sbom
 
 docs: $(STAMP) ## Write the reference of the client, the services and the command line into docs/
 	@$(BIN)/python docs/generate.py

@@ -19,7 +19,7 @@ import click
 
 from lockstep.ops.cli.lazy_group import LazyGroup
 from lockstep.runtime.faults import EXIT_USAGE, os_error_text, why_not_to_run
-from lockstep.runtime.private import create_privately
+from lockstep.runtime.private import create_privately, leave_no_core_dump
 
 # Before anything imports gRPC. Its newer event engine hands every message of an asyncio server through threads of its
 # own, which costs a third more CPU for each (measured with grpcio 1.85); servers keep to the poller until it does not.
@@ -76,6 +76,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs the command and exits with its code."""
     create_privately()
+    leave_no_core_dump()
     sys.exit(run(arguments))
 
 

@@ -22,6 +22,7 @@ from lockstep.aio import AsyncClient
 from lockstep.ops.cli.main import cli
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from lockstep.runtime.access.link_seals import KEYS_SUFFIX
 from lockstep.runtime.access.secret_hash import key_number
 from lockstep.runtime.tls.authority import CA, issue, make_authority
 from lockstep.runtime.topology import LinkKind, ProcessKind
@@ -326,6 +327,50 @@ def test_whoever_speaks_on_a_link_without_its_key_is_counted_and_not_heard(secur
     assert 'lockstep_link_frames_dropped_total{why="replayed"} 1.0' in said
     assert "lockstep_link_key_epoch " in said
     assert "links sealed with keys of epoch" in command(secure, "cluster", "status")
+
+
+def secrets_of(cluster: LocalCluster, token: str) -> dict[str, bytes]:
+    """Everything that opens a door, or from which something is made that does, by what it is."""
+    topology, directory = cluster.topology, cluster.data_dir
+    found = {
+        "the cluster's key": topology.access.key_file.read_bytes().strip(),
+        "an API key": token.rpartition(".")[2].encode(),
+    }
+    for path in topology.tls.cert_dir.glob("*"):
+        # A line of the key itself, wherever it may turn up.
+        for part in path.read_bytes().split(b"-----BEGIN PRIVATE KEY-----\n")[1:]:
+            found[f"the key of {path.name}"] = part.splitlines()[1]
+    for path in (directory / "audit").glob(f"*{KEYS_SUFFIX}"):
+        row = json.loads(path.read_bytes())
+        found |= {f"root {epoch} of links": root.encode() for epoch, root in row["roots"].items()}
+        for epoch, secret in json.loads(json.loads(row["document"])["ring"])["secrets"]:
+            found[f"secret {epoch} of links"] = secret.encode()
+    return found
+
+
+def test_secrets_are_in_no_log_trail_or_command_line_nor_in_a_file_that_others_can_read(
+    secure: LocalCluster, token: str
+):
+    found = secrets_of(secure, token)
+    assert len(found) > 10
+    holders = set()
+    for path in secure.data_dir.rglob("*"):
+        if not path.is_file():
+            continue
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            continue  # replaced meanwhile
+        for what, secret in found.items():
+            if secret in raw:
+                holders.add(path.suffix)
+                assert path.suffix not in (".log", ".jsonl", ".toml"), (what, path)
+                assert path.stat().st_mode & 0o077 == 0, (what, path)
+    assert {".key", ".pem", KEYS_SUFFIX} <= holders
+    assert secure.data_dir.stat().st_mode & 0o077 == 0
+    for name, pid in secure.pids().items():
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert not [what for what, secret in found.items() if secret in line], name
 
 
 def handshake_certificate(cluster: LocalCluster) -> bytes:
