@@ -421,10 +421,7 @@ def _leaves(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[s
 TABLES = {
     "sequencer/DESIGN.md": (("", "sequencer.states.TRANSITIONS", "CANDIDATE"),),
     "replica/DESIGN.md": (("", "replica.states.TRANSITIONS", "COMPARING"),),
-    "edge/DESIGN.md": (
-        ("A connection of OUCH:", "edge.soup.connection.MOVES", "GREETING"),
-        ("A connection of FIX (`fix/values.py`):", "edge.fix.values.MOVES", "GREETING"),
-    ),
+    "edge/DESIGN.md": (("", "edge.soup.connection.MOVES", "GREETING"), ("FIX:", "edge.fix.values.MOVES", "GREETING")),
     "gateway/DESIGN.md": (
         ("How a life begins:", "gateway.states.BEGINNINGS", "PAUSE"),
         ("The way to the sequencer:", "gateway.states.OFFICES", "VACANT"),
