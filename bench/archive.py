@@ -1,7 +1,7 @@
 """What years of an audit trail take: sealed, loaded, moved through three tiers, asked.
 
 The years are made of orders that meet: a maker, and a taker of another account, each day, in every instrument; one of a
-hundred orders is refused. One account trades once in thirty days: a query for it shows what the index by client saves.
+hundred orders is refused. One account trades on one of thirty days: a query for it shows what the index saves.
 Everything follows from the seed; the native engine executes it, the real trail seals it.
 """
 
@@ -44,7 +44,7 @@ _BEGIN_NS: Final = 1_704_067_200 * 10**9
 """2024-01-01."""
 _OPEN_NS: Final = 9 * 3_600 * 10**9
 RARE: Final = 1
-"""The account that trades once in thirty days."""
+"""The account that trades on one of thirty days of trading."""
 _RARE_EVERY: Final = 30
 _STRANGER: Final = 4_000_000_000
 _SESSION: Final = 7 << 32 | 1
@@ -55,6 +55,8 @@ class ArchivePlan:
     """What to measure."""
 
     days: int = 1_095
+    every: int = 1
+    """Days from one day of trading to the next: 7 makes as many years of weekly ones."""
     orders_a_day: int = 400
     instruments: int = 5
     accounts: int = 1_000
@@ -97,7 +99,7 @@ def _measure(plan: ArchivePlan, say: Callable[[str], None]) -> dict[str, Any]:
         _bytes_of(figures, archive, trail, records)
         archive.use_cold(plan.bucket or "s3://bench", plan.endpoint)
         begin = time.perf_counter()
-        hot, warm_days = min(HOT_DAYS, plan.days // 12 + 1), min(WARM_DAYS, plan.days // 3 + 1)
+        hot, warm_days = (min(most, plan.days // share + 1) for most, share in ((HOT_DAYS, 12), (WARM_DAYS, 3)))
         moved = Mover(archive, key).run(MovePlan(hot, warm_days, cold=True, lock_days=10_000))
         _note(figures, say, "moved", begin, sum(one.records for one in moved))
         warm = [one for one in moved if one.tier == "warm"]
@@ -161,7 +163,7 @@ def _ask(figures: dict[str, Any], say: Callable[[str], None], archive: Archive, 
 def _batches(plan: ArchivePlan) -> Iterator[Batch]:
     draw = np.random.default_rng(plan.seed)
     seq, number = 1, 1
-    for day in range(plan.days):
+    for day in range(0, plan.days, plan.every):
         parts = [_opening(plan)] if not day else []
         commands, number = _day(plan, draw, day, number)
         for part in (*parts, commands):
@@ -203,7 +205,7 @@ def _day(plan: ArchivePlan, draw: np.random.Generator, day: int, number: int) ->
     sides = draw.integers(0, 2, pairs)
     rows["side"] = np.stack([Side.BUY + sides, Side.SELL - sides], axis=1).ravel()
     rows["tif"] = np.tile([TimeInForce.GTC, TimeInForce.IOC], pairs)
-    if day % _RARE_EVERY == 0:
+    if day // plan.every % _RARE_EVERY == 0:
         rows["account"][0] = RARE
     rows["account"][1::2][draw.random(pairs) < 0.02] = _STRANGER
     received = _BEGIN_NS + day * _DAY_NS + _OPEN_NS + np.sort(draw.integers(0, 10**9, len(rows)))

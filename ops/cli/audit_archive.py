@@ -91,7 +91,7 @@ def move_command(
             opened.use_cold(bucket, endpoint_url)
         plan = MovePlan(hot_days, warm_days, bucket is not None, lock_days, lock_mode)
         done = Mover(opened, key).run(plan, show)
-    write_json(json_file, [dataclasses.asdict(one) for one in done])
+    write_json(json_file, {"moves": [dataclasses.asdict(one) for one in done]})
     if say:
         click.echo(f"{len(done)} moves")
     return 0
@@ -190,7 +190,7 @@ def search_command(
         raise InputFault("there is no word to search for")
     with closing(Archive(archive, database)) as opened:
         found = mentions(opened, Question(None, from_ns, to_ns, instrument, words))
-    write_json(json_file, found)
+    write_json(json_file, {"texts": found})
     if not on_stdout(json_file):
         for one in found:
             click.echo(f"{one['records']:>9}  {one['first_day']} to {one['last_day']}  {one['text']}")
@@ -216,7 +216,7 @@ def summary_command(
         days = Question(None, from_ns, to_ns).days
         tiers = opened.catalogue.tiers()
         found = [one | {"tier": tiers[one["day"]]} for one in opened.catalogue.summaries(days, instrument)]
-    write_json(json_file, found)
+    write_json(json_file, {"days": found})
     for one in found if not on_stdout(json_file) else ():
         by_code = ", ".join(f"{code} {count}" for code, count in one["by_code"].items())
         codes = f" ({by_code})" if by_code else ""

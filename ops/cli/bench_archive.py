@@ -10,7 +10,10 @@ from lockstep.runtime.output import Output
 
 @click.command("archive")
 @json_option
-@click.option("--days", type=click.IntRange(2, 10_000), default=1_095, show_default=True, help="Days of trading.")
+@click.option(
+    "--days", type=click.IntRange(2, 10_000), default=1_095, show_default=True, help="Days, from the first to the last."
+)
+@click.option("--every", type=click.IntRange(1, 1_000), default=1, show_default=True, help="Trade each so many days.")
 @click.option("--orders", type=click.IntRange(2, 1_000_000), default=400, show_default=True, help="Orders a day.")
 @click.option("--instruments", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Instruments.")
 @click.option("--bucket", default="", metavar="s3://BUCKET", help="Cold tier. Default: moto, in this process.")
@@ -24,8 +27,8 @@ from lockstep.runtime.output import Output
 )
 @expected_errors
 def archive(
-    json_file: Output | None, days: int, orders: int, instruments: int, bucket: str, endpoint_url: str | None,
-    directory: Path,
+    json_file: Output | None, days: int, every: int, orders: int, instruments: int, bucket: str,
+    endpoint_url: str | None, directory: Path,
 ) -> int:  # fmt: skip
     """Measure years of an audit trail: sealed, loaded, moved through three tiers, asked, verified.
 
@@ -38,7 +41,7 @@ def archive(
 
     console = make_console(json_file)
     plan = ArchivePlan(
-        days=days, orders_a_day=orders, instruments=instruments, bucket=bucket, endpoint=endpoint_url,
+        days=days, every=every, orders_a_day=orders, instruments=instruments, bucket=bucket, endpoint=endpoint_url,
         directory=directory,
     )  # fmt: skip
     made = run_archive_bench(plan, lambda text: console.print(text, highlight=False))

@@ -43,6 +43,9 @@ def sealed_segments(directory: Path, behind: int = 0, behind_hash: str = manifes
     if not numbers or numbers != list(range(1, len(numbers) + 1)):
         raise manifest.ManifestFault(f"{directory} has no manifests, or not all: `lockstep audit verify` says which")
     previous = behind_hash
+    if behind and (behind > len(numbers) or _hash_of(directory, behind) != behind_hash):
+        text = f"it has no manifest {behind} with the hash {behind_hash}"
+        raise manifest.ManifestFault(f"{text}: it is another trail, or its end was cut off")
     for number in numbers[behind:]:
         raw = _bytes_of(directory / manifest_name(number))
         body, _ = manifest.read(raw)
@@ -55,6 +58,10 @@ def sealed_segments(directory: Path, behind: int = 0, behind_hash: str = manifes
             raise manifest.ManifestFault(f"{text}: `lockstep audit verify` says what was changed")
         previous = manifest.hash_of(raw)
         yield SealedSegment(body, previous, lines)
+
+
+def _hash_of(directory: Path, number: int) -> str:
+    return manifest.hash_of(_bytes_of(directory / manifest_name(number)))
 
 
 def _bytes_of(path: Path) -> bytes:

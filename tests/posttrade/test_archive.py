@@ -140,7 +140,7 @@ def test_another_reader_of_parquet_sees_the_same(tiered, records):
         "count(*) FILTER (kind = 'TRADE'), coalesce(sum(quantity) FILTER (kind = 'TRADE'), 0) "
         f"FROM read_parquet('{glob}', union_by_name = true, hive_partitioning = true) GROUP BY ALL ORDER BY ALL"
     )
-    found = [tuple(map(str, row)) for row in duckdb.sql(sql).fetchall()]
+    found = [tuple(map(str, row)) for row in duckdb.connect().execute(sql).fetchall()]
     warm = [day for day, tier in tiered.catalogue.tiers().items() if tier == "warm"]
     said = tiered.catalogue.summaries((warm[0], warm[-1]), None)
     names = ("day", "instrument", "orders", "trades", "volume")
@@ -392,7 +392,7 @@ def test_by_commands_from_a_trail_to_an_answer(trail, tmp_path, records, bucket)
     Path(str(trail) + ".master.key").write_text(MASTER.hex())
     assert f"{len(records)} records taken" in lockstep("load", trail, archive)
     days = ("--hot-days", 2, "--warm-days", 4, "--lock-days", 9999)
-    moved = json.loads(lockstep("move", archive, *days, "--bucket", BUCKET, "--json", "-"))
+    moved = json.loads(lockstep("move", archive, *days, "--bucket", BUCKET, "--json", "-"))["moves"]
     assert {one["tier"] for one in moved} == {"warm", "cold"}
     said = lockstep("query", archive, "--account", 2, "--keys", keys, "--estimate")
     assert [line.split(":")[0] for line in said.splitlines()] == ["cold", "warm", "hot"]
@@ -400,7 +400,7 @@ def test_by_commands_from_a_trail_to_an_answer(trail, tmp_path, records, bucket)
     assert len(lines) > 20
     assert all(json.loads(line)["processed"] >= "2023-11-16" for line in lines)
     assert "no tier has anything" in lockstep("query", archive, "--pseudonym", "f" * 32, "--estimate")
-    assert json.loads(lockstep("search", archive, "unknown account", "--json", "-"))[0]["records"]
+    assert json.loads(lockstep("search", archive, "unknown account", "--json", "-"))["texts"][0]["records"]
     assert "refusals (" in lockstep("summary", archive, "--instrument", 7)
     assert "no findings" in lockstep("verify-archive", archive, "--trail", trail)
     assert "there is no archive" in CliRunner().invoke(cli, ["audit", "summary", str(tmp_path / "none")]).output
