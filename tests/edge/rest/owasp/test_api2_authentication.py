@@ -3,11 +3,17 @@
 import base64
 import json
 import time
+from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockstep.edge.rest.door import LOGIN_BURST, LOGINS_PER_S
+from lockstep.runtime.tokens import Entitlements
 from tests.edge.rest.owasp.conftest import EVERY, request
+from tests.edge.rest.test_bounds import served
+from tests.runtime.access.test_tokens import DESK, ISSUER, OWN, signed, unsigned
 
 JWT_NONE = (
     ".".join(
@@ -20,6 +26,47 @@ WRONG = [
     "Bearer", "Bearer ", "Bearer wrong", "Bearer alice-token-", "Bearer alice", "Basic YWxpY2U6YWxpY2UtdG9rZW4=",
     "alice-token", f"Bearer {JWT_NONE}", "Bearer alice-token, bob-token", "Bearer null", "Bearer ALICE-TOKEN",
 ]  # fmt: skip
+
+
+NOW = int(time.time())
+FORGED = {
+    "none": unsigned(alg="none", kid="kid-1"),
+    "no signature": unsigned(alg="EdDSA", kid="kid-1"),
+    "an HMAC by the public key": jwt.api_jws.PyJWS().encode(
+        json.dumps({"sub": "desk", "aud": "c", "iat": NOW, "exp": NOW + 60}).encode(),
+        OWN.public_key().public_bytes_raw(), algorithm="HS256", headers={"kid": "kid-1"},
+    ),
+    "another kind of key": signed(ISSUER, "kid-1", "ES256"),
+    "another key": signed(Ed25519PrivateKey.generate()),
+    "another audience": signed(aud="another"),
+    "no audience": signed(aud=None),
+    "over": signed(exp=NOW - 3600, iat=NOW - 3700),
+    "no end": signed(exp=None),
+    "too long a life": signed(exp=NOW + 86_400),
+    "no kid": signed(kid=None),
+    "an unknown kid": signed(kid="unknown"),
+    "a path as kid": signed(kid="../../etc/passwd"),
+    "another's sub": signed(sub="root"),
+}  # fmt: skip
+
+
+def test_no_forged_jwt_is_taken_and_an_honest_one_is():
+    """The whole table is in tests/runtime/access/test_tokens.py; here: that the door believes none, and says so."""
+
+    async def test(site: Any) -> None:
+        known = Entitlements((), anonymous=False, key=b"k" * 32, cluster="c")
+        known.replace(DESK)
+        site.shell.entitlements = known
+
+        async def status(token: str) -> tuple[int, str | None]:
+            async with site.http.get("/v1/cluster", headers={"Authorization": f"Bearer {token}"}) as answer:
+                return answer.status, answer.headers.get("WWW-Authenticate")
+
+        assert await status(signed()) == (200, None)
+        assert {why: await status(token) for why, token in FORGED.items()} == dict.fromkeys(FORGED, (401, "Bearer"))
+        assert await status(signed()) == (200, None)
+
+    served(test)
 
 
 @pytest.mark.parametrize("operation", EVERY, ids=lambda one: one.name)
