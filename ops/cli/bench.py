@@ -18,6 +18,7 @@ from lockstep.bench.soak import LEFT_OUT as SOAK_LEFT_OUT
 from lockstep.bench.soak import SoakPlan, run_soak
 from lockstep.ops.cli.bench_archive import archive
 from lockstep.ops.cli.bench_compare import growth, peers
+from lockstep.ops.cli.bench_connects import connects
 from lockstep.ops.cli.bench_feed import feed, feed_crowd
 from lockstep.ops.cli.bench_ledger import ledger
 from lockstep.ops.cli.options import (
@@ -43,6 +44,7 @@ command.add_command(growth)
 command.add_command(feed)
 command.add_command(feed_crowd)
 command.add_command(ledger)
+command.add_command(connects)
 command.add_command(archive)
 
 
