@@ -217,11 +217,9 @@ def remove_command(number: int, config_path: Path, address: str | None, token: s
 @expected_errors
 def list_command(config_path: Path, address: str | None, token: str | None, json_file: Output | None) -> int:
     """All alerts of the client."""
-    from google.protobuf.json_format import MessageToDict
-
     with _asked(config_path, address, token) as client:
         alerts = client.alerts()
-    write_json(json_file, {"alerts": [MessageToDict(one, preserving_proto_field_name=True) for one in alerts]})
+    write_json(json_file, {"alerts": [_fields(one) for one in alerts]})
     if on_stdout(json_file):
         return 0
     table = plain_table("alerts")
@@ -259,6 +257,13 @@ def watch_command(config_path: Path, address: str | None, token: str | None, aft
     return 0
 
 
+def _fields(one: Any) -> dict[str, Any]:
+    from google.protobuf.json_format import MessageToDict
+
+    found: dict[str, Any] = MessageToDict(one, preserving_proto_field_name=True)
+    return found
+
+
 def _line(one: Any) -> str:
     from google.protobuf.json_format import MessageToJson
 
@@ -268,11 +273,17 @@ def _line(one: Any) -> str:
 @command.command("quotes")
 @click.argument("name")
 @_client_options
+@json_option
 @expected_errors
-def quotes_command(name: str, config_path: Path, address: str | None, token: str | None) -> int:
+def quotes_command(
+    name: str, config_path: Path, address: str | None, token: str | None, json_file: Output | None
+) -> int:
     """Prices, in ticks, of the watchlist NAME."""
     with _asked(config_path, address, token) as client:
         reply = client.quotes(name)
+    write_json(json_file, _fields(reply))
+    if on_stdout(json_file):
+        return 0
     table = plain_table(f"{name}, as of seq {reply.stamp.seq}")
     for column in ("instrument", "last", "bid", "ask", "open", "close", "volume"):
         table.add_column(column, justify="left" if column == "instrument" else "right")
@@ -285,11 +296,15 @@ def quotes_command(name: str, config_path: Path, address: str | None, token: str
 
 @command.command("watchlists")
 @_client_options
+@json_option
 @expected_errors
-def watchlists_command(config_path: Path, address: str | None, token: str | None) -> int:
+def watchlists_command(config_path: Path, address: str | None, token: str | None, json_file: Output | None) -> int:
     """All watchlists of the client."""
     with _asked(config_path, address, token) as client:
-        for name, numbers in client.watchlists().items():
+        found = client.watchlists()
+    write_json(json_file, found)
+    if not on_stdout(json_file):
+        for name, numbers in found.items():
             click.echo(f"{name}: {' '.join(map(str, numbers))}")
     return 0
 
@@ -345,11 +360,15 @@ def remove_webhook_command(number: int, config_path: Path, address: str | None, 
 
 @command.command("webhooks")
 @_client_options
+@json_option
 @expected_errors
-def webhooks_command(config_path: Path, address: str | None, token: str | None) -> int:
+def webhooks_command(config_path: Path, address: str | None, token: str | None, json_file: Output | None) -> int:
     """All webhooks of the client, and how they do."""
     with _asked(config_path, address, token) as client:
         found = client.webhooks()
+    write_json(json_file, {"webhooks": [_fields(one) for one in found]})
+    if on_stdout(json_file):
+        return 0
     table = plain_table("webhooks")
     for column in ("webhook", "url", "delivered", "waiting", "discarded", "state"):
         table.add_column(column, justify="left" if column in ("url", "state") else "right")

@@ -131,7 +131,7 @@ async def _follow(
             if at.seq != seq:
                 seq, moved_s = at.seq, now_s
             if shell.caught_up and not shell.machine.lag_commands:
-                if not is_behind(at, await shell.between(Sink.epochs), live):
+                if not is_behind(at, await shell.between(_epochs), live):
                     await shell.between(_settle)
                     return at
                 if now_s - moved_s > BEHIND_S:
@@ -157,6 +157,10 @@ def _reached(path: Path) -> Position:
         return Position()
     with closing(Store(path)) as store:
         return store.position()[0]
+
+
+def _epochs(sink: Sink) -> list[EpochBegin]:
+    return sink.epochs()
 
 
 def _settle(sink: Sink) -> None:

@@ -9,7 +9,7 @@ from lockstep.posttrade.alerts.limits import Refused, refuse
 from lockstep.posttrade.alerts.machine import AT_END, AlertMachine, Firing, Place, Request
 from lockstep.posttrade.alerts.reader import CommandBegin, Reader
 from lockstep.posttrade.alerts.rules import Definition
-from lockstep.posttrade.alerts.store import Output, Store
+from lockstep.posttrade.alerts.store import AlertsAway, Output, Store
 from lockstep.posttrade.alerts.world import World
 from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
 from lockstep.posttrade.opening import Opening
@@ -34,6 +34,8 @@ class AlertsSink:
         self._pending = deque(self.store.requests(self._requests))
         """Requests that do not count yet: a rebuild has them before it comes to where they stand."""
         self._written = self._pending[-1].number if self._pending else self._requests
+        self._broken = False
+        """What is in memory is not what is stored."""
         self.rows = 0
         """Firings written by this process."""
 
@@ -78,7 +80,9 @@ class AlertsSink:
 
     def apply(self, chunk: Chunk) -> Position:
         """See `Sink`."""
+        self._check()
         machine, firings = self.machine, []
+        self._broken = True
         for step in Reader(chunk, machine.world).steps():
             if isinstance(step, CommandBegin) and self._pending:
                 firings += self._due(step.seq)
@@ -123,6 +127,7 @@ class AlertsSink:
     def _request(self, owner: int, *, create: Definition | None = None, remove: int = 0) -> int:
         if self._pending:
             raise Refused("the alerts are being rebuilt; try again", full=True)
+        self._check()
         at, number = self._position, self._written + 1
         asked = Request(number, owner, at.seq, at.timestamp_ns, at.epoch, create, remove)
         firings = self.machine.request(asked)
@@ -130,9 +135,20 @@ class AlertsSink:
         self._store(Output(firings, request=asked), at)
         return number
 
+    def _check(self) -> None:
+        """What is in memory and could not be stored never counts: whoever goes on opens another sink.
+
+        Raises:
+            AlertsAway: that is so.
+        """
+        if self._broken:
+            raise AlertsAway("what came before could not be stored; it is read again")
+
     def _store(self, out: Output, end: Position) -> Position:
         out.requests, out.opened_seq = self._requests, self._opened
+        self._broken = True
         self.store.write(self.machine, out, self._position, end)
+        self._broken = False
         self.machine.changed.clear()
         self.machine.world.take_changes()
         self._position = end

@@ -32,6 +32,7 @@ from lockstep.posttrade.alerts.rules import (
     side_of,
 )
 from lockstep.posttrade.alerts.sink import AlertsSink
+from lockstep.posttrade.alerts.store import AlertsAway
 from lockstep.posttrade.alerts.world import DAY_NS, Instrument, World
 from lockstep.posttrade.opening import opening_of
 from lockstep.runtime.snapshot_reader import read_snapshot
@@ -365,6 +366,34 @@ def test_a_volume_fires_once_a_session(machine):
     assert not stepped(machine, 5)
     machine.world.traded(7, 100, 5, 0, auction=False)
     assert len(stepped(machine, 6)) == 1
+
+
+def test_what_could_not_be_stored_never_counts(tmp_path):
+    chunks = list(history(2, 20).chunks(5))
+
+    def step(what: str) -> None:
+        if what == "commit" and full:
+            raise OSError("no room")
+
+    full: list[int] = []
+    sink = AlertsSink(tmp_path / "a.db", step)
+    sink.apply(chunks[0])
+    before = table_digests(sink.store)
+    full.append(1)
+    with pytest.raises(OSError, match="no room"):
+        sink.create(1, Definition(Kind.FILL, account=1))
+    full.clear()
+    # Neither does a request that follows, nor a chunk, bring it back.
+    with pytest.raises(AlertsAway):
+        sink.create(1, Definition(Kind.FILL, account=1))
+    with pytest.raises(AlertsAway):
+        sink.apply(chunks[1])
+    assert table_digests(sink.store) == before
+    sink.close()
+    with closing(AlertsSink(tmp_path / "a.db")) as again:
+        assert not again.machine.alerts
+        again.apply(chunks[1])
+        assert again.create(1, Definition(Kind.FILL, account=1)) == 1
 
 
 def test_limits_and_what_is_not_there_are_refused(tmp_path):

@@ -163,7 +163,7 @@ def receiver() -> Iterator[Receiver]:
 def test_what_fires_comes_to_its_owner_alone_and_in_order(running, engine):
     with running.client(1) as one, running.client(2) as two:
         first = one.create(definition("fill", account=1, note="mine"))
-        two.create(definition("fill", account=3))
+        two.create(definition("order_state", account=3, states=["accepted"]))
         one.create(definition("order_state", account=2, states=["rejected", "canceled"], once=True))
         assert [alert.number for alert in one.alerts()] == [1, 3]
         assert (first.armed, first.after_seq) == (True, engine.committed_seq)
@@ -225,7 +225,7 @@ def test_the_websocket_gives_each_firing_once_to_whom_it_belongs(running, engine
         assert last > 3
 
     async def read(after: int, until: int) -> list[dict[str, Any]]:
-        found = []
+        found: list[dict[str, Any]] = []
         headers = {"Authorization": f"Bearer {TOKENS[1]}"}
         async with (
             asyncio.timeout(PATIENCE_S),

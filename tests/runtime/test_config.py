@@ -132,6 +132,7 @@ def test_client_tokens_stay_out_of_errors() -> None:
 def test_an_address_of_any_door_beyond_loopback_opens_nothing_to_everybody() -> None:
     topology = replace(config.load(EXAMPLE), clients=())
     topology = replace(topology, ledger=replace(topology.ledger, host="127.0.0.1"))
+    topology = replace(topology, alerts=replace(topology.alerts, host="127.0.0.1"))
     assert topology.open
     (gateway, *others) = topology.gateways
     beyond = "10.0.0.5"
@@ -139,6 +140,8 @@ def test_an_address_of_any_door_beyond_loopback_opens_nothing_to_everybody() -> 
         replace(topology, gateways=(replace(gateway, soup=f"{beyond}:7460"), *others)),
         replace(topology, ledger=replace(topology.ledger, host=beyond, grpc_port=1, metrics_port=0)),
         replace(topology, ledger=replace(topology.ledger, host=beyond, grpc_port=0, metrics_port=1)),
+        replace(topology, alerts=replace(topology.alerts, host=beyond, grpc_port=1, http_port=0, metrics_port=0)),
+        replace(topology, alerts=replace(topology.alerts, host=beyond, grpc_port=0, http_port=1, metrics_port=0)),
         replace(topology, reconciler=replace(topology.reconciler, host=beyond, metrics_port=1)),
     ):
         assert not other.open

@@ -18,7 +18,7 @@ from lockstep.errors import Refused
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.access.cluster_key import Holder, load_key, mint
-from lockstep.runtime.access.permissions import FEED_SOCKET, METHODS, METRICS, ORDER_DOOR, PUBLIC
+from lockstep.runtime.access.permissions import ALERT_SOCKET, FEED_SOCKET, METHODS, METRICS, ORDER_DOOR, PUBLIC
 from lockstep.runtime.access.roles import GRANTABLE, Role
 from lockstep.runtime.topology import Client, ProcessKind
 from lockstep.stream.codes import Code
@@ -48,7 +48,7 @@ EXTRA = {
 @pytest.fixture(scope="module")
 def closed() -> Iterator[LocalCluster]:
     with LocalCluster(
-        ClusterPlan(timing=CALM, clients=CLIENTS, feeds=1, soup=True, reconcile=True, ledger=True)
+        ClusterPlan(timing=CALM, clients=CLIENTS, feeds=1, soup=True, reconcile=True, ledger=True, alerts=True)
     ) as running:
         yield running
 
@@ -78,6 +78,9 @@ def servers(cluster: LocalCluster) -> Iterator[tuple[str, str, list[str]]]:
     ledger = cluster.topology.ledger
     own = [method for method in METHODS if method.startswith("/lockstep.v1.Ledger/")]
     yield "ledger", f"{ledger.host}:{ledger.grpc_port}", [*own, "/lockstep.v1.Cluster/GetStatus"]
+    alerts = cluster.topology.alerts
+    own = [method for method in METHODS if method.startswith("/lockstep.v1.Alerts/")]
+    yield "alerts", f"{alerts.host}:{alerts.grpc_port}", [*own, "/lockstep.v1.Cluster/GetStatus"]
 
 
 def answer(channel: grpc.Channel, method: str, token: str | None) -> tuple[grpc.StatusCode, int]:
@@ -177,7 +180,8 @@ def metrics_ports(cluster: LocalCluster) -> dict[str, int]:
     topology = cluster.topology
     found = {member.name: member.metrics_port for member in topology.all_members()}
     found |= {f"snapshotter-{engine.id}": engine.snapshotter_metrics_port for engine in topology.engines}
-    return found | {"reconciler": topology.reconciler.metrics_port, "ledger": topology.ledger.metrics_port}
+    found |= {"reconciler": topology.reconciler.metrics_port, "ledger": topology.ledger.metrics_port}
+    return found | {"alerts": topology.alerts.metrics_port}
 
 
 def test_figures_are_for_those_who_watch(closed: LocalCluster):
@@ -204,6 +208,14 @@ def test_the_feeds_websocket_is_for_readers(closed: LocalCluster):
     for role, token in tokens(closed).items():
         may = role in FEED_SOCKET
         assert get(feed.host, feed.http_port, "/feed", token, **UPGRADE) == (101 if may else 403), role
+
+
+def test_the_alerts_websocket_is_for_users(closed: LocalCluster):
+    alerts = closed.topology.alerts
+    assert get(alerts.host, alerts.http_port, "/alerts", None, **UPGRADE) == 401
+    for role, token in tokens(closed).items():
+        may = role in ALERT_SOCKET
+        assert get(alerts.host, alerts.http_port, "/alerts", token, **UPGRADE) == (101 if may else 403), role
 
 
 def rest(cluster: LocalCluster, operation: Operation, token: str | None) -> int:
@@ -260,6 +272,9 @@ def rows(cluster: LocalCluster) -> Iterator[tuple[str, str, str, str]]:
     feed = cluster.topology.feeds[0]
     opened = {role for role, t in known.items() if get(feed.host, feed.http_port, "/feed", t, **UPGRADE) == 101}
     yield "feed", "http_port", "WebSocket `/feed`", words(set(opened))
+    alerts = cluster.topology.alerts
+    opened = {role for role, t in known.items() if get(alerts.host, alerts.http_port, "/alerts", t, **UPGRADE) == 101}
+    yield "alerts", "http_port", "WebSocket `/alerts`", words(set(opened))
     for operation in OPERATIONS:
         answered = {role for role, token in known.items() if rest(cluster, operation, token) == 400}
         yield "feed", "http_port", f"REST `{operation.method} {PREFIX}{operation.path}`", words(set(answered))

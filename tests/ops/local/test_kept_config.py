@@ -12,6 +12,7 @@ from lockstep.runtime import config
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.topology import (
     Access,
+    Alerts,
     Client,
     Ledger,
     Limits,
@@ -42,6 +43,7 @@ def planned(folder: Path, first_port: int = 7000, engines: int = 2) -> Topology:
         "local", (f"127.0.0.1:{first_port}",), folder / f"driver-{first_port}",
         members(ProcessKind.SEQUENCER, 2), members(ProcessKind.ENGINE, engines), members(ProcessKind.GATEWAY, 1),
         ledger=Ledger(folder / "ledger"),
+        alerts=Alerts(folder / "alerts"),
         access=Access(key_file=folder / "cluster.key", audit_dir=folder / "audit"),
         reconciler=Reconciler(folder / "r", folder / "r" / "key.pem", folder / "logs", metrics_port=first_port + 9),
     )  # fmt: skip

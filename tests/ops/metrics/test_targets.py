@@ -27,6 +27,7 @@ def test_every_process_and_every_etcd_member_is_a_target(run_cli: RunCli) -> Non
         "snapshotter-2": ["127.0.0.1:7498"],
         "reconciler": ["127.0.0.1:7496"],
         "ledger": ["127.0.0.1:7501"],
+        "alerts": ["127.0.0.1:7504"],
         "etcd-1": ["127.0.0.1:2379"],
     }
 
@@ -34,7 +35,7 @@ def test_every_process_and_every_etcd_member_is_a_target(run_cli: RunCli) -> Non
 def test_the_targets_can_be_written_to_the_file_that_prometheus_watches(run_cli: RunCli, tmp_path: Path) -> None:
     target = tmp_path / "targets.json"
     assert run_cli("metrics-targets", "--config", EXAMPLE, "--output", target).returncode == 0
-    assert len(json.loads(target.read_text())) == 11
+    assert len(json.loads(target.read_text())) == 12
 
 
 def test_a_file_that_cannot_be_written_is_one_message(run_cli: RunCli, tmp_path: Path) -> None:
