@@ -74,6 +74,18 @@ METHOD_COSTS: Final[Mapping[str, Cost]] = {
     "/lockstep.v1.Ledger/ListLots": Cost.QUERY,
     "/lockstep.v1.Ledger/ListDays": Cost.QUERY,
     "/lockstep.v1.Ledger/GetStatement": Cost.QUERY,
+    "/lockstep.v1.Alerts/CreateAlert": Cost.QUERY,
+    "/lockstep.v1.Alerts/RemoveAlert": Cost.QUERY,
+    "/lockstep.v1.Alerts/ListAlerts": Cost.QUERY,
+    "/lockstep.v1.Alerts/ListFirings": Cost.QUERY,
+    "/lockstep.v1.Alerts/PutWatchlist": Cost.QUERY,
+    "/lockstep.v1.Alerts/RemoveWatchlist": Cost.QUERY,
+    "/lockstep.v1.Alerts/ListWatchlists": Cost.QUERY,
+    "/lockstep.v1.Alerts/GetQuotes": Cost.QUERY,
+    "/lockstep.v1.Alerts/CreateWebhook": Cost.QUERY,
+    "/lockstep.v1.Alerts/RemoveWebhook": Cost.QUERY,
+    "/lockstep.v1.Alerts/ListWebhooks": Cost.QUERY,
+    "/lockstep.v1.Alerts/FollowFirings": Cost.LOGIN,
 }
 """Of every method that clients call; a test holds it against the table of permissions. What operators and members call
 has none: it must be there when everything else is too much."""

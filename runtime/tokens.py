@@ -198,14 +198,13 @@ class Entitlements:
 
         return unwatch
 
-    def accounts_of(self, number: int) -> tuple[int, ...] | None:
-        """Accounts that the principal of a number may see now, whatever it shows; empty: all. None: there is none."""
+    def numbered(self, number: int) -> Principal | None:
+        """The principal of a number as it is now, whatever it shows; None: there is none."""
         if self._open:
-            return OPEN_CLIENT.accounts
-        for client in self._clients:
-            if client.number == number:
-                return client.accounts
-        return next((one.accounts for one in self._registry.entries if one.number == number), None)
+            return OPEN_CLIENT
+        known = (client for client in self._clients if client.number == number)
+        stored = (one.principal("") for one in self._registry.entries if one.number == number)
+        return next(known, None) or next(stored, None)
 
     def stores_user(self, user: str) -> bool:
         """Whether a stored principal has this name at the binary door: then its password takes a slow hash."""

@@ -12,6 +12,7 @@ from typing import Final
 from lockstep.posttrade.alerts.desk import Desk, Page
 from lockstep.posttrade.alerts.limits import Refused
 from lockstep.posttrade.alerts.machine import Firing
+from lockstep.runtime.topology import Principal
 
 MOST_FOLLOWERS: Final = 2_000
 MOST_OF_ONE: Final = 20
@@ -88,6 +89,12 @@ async def pause(event: asyncio.Event) -> None:
         return
 
 
-def visible(page: Page, accounts: tuple[int, ...]) -> list[tuple[Firing, str]]:
-    """What of a page somebody may see who may see these accounts (none named: all)."""
-    return [one for one in page.firings if not accounts or not one[0].account or one[0].account in accounts]
+def visible(page: Page, principal: Principal) -> list[tuple[Firing, str]]:
+    """What of a page its owner may see: accounts and instruments may have been taken from him since."""
+    accounts, own = principal.accounts, principal.instruments
+    return [
+        one
+        for one in page.firings
+        if (not accounts or not one[0].account or one[0].account in accounts)
+        and (own is None or not one[0].instrument or one[0].instrument in own)
+    ]

@@ -71,7 +71,7 @@ async def serve(
         stack.push_async_callback(shell.stop)
         sender = await _open(topology, path, shell, hub, entrance, log, stack)
         shell.start()
-        shell.spawn(entrance.principals.run())
+        shell.spawn(entrance.run())
         while not stop.requested:
             if shell.failed.is_set() or sender.failed.is_set():
                 break
@@ -99,7 +99,7 @@ async def _open(
 
     rules = rules_of(wanted.webhook_hosts, wanted.webhook_networks)
     ask = Asker(asked)
-    sender = Sender(ask, hub, rules, topology.name, entrance.entitlements.accounts_of, log)
+    sender = Sender(ask, hub, rules, topology.name, entrance.entitlements.numbered, log)
     stack.push_async_callback(sender.close)
     await sender.start()
     if wanted.metrics_port:

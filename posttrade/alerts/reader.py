@@ -48,7 +48,7 @@ _AUCTION: Final = int(EventFlag.AUCTION)
 _WAITS: Final = int(EventFlag.WAITS)
 _HIDDEN: Final = int(OrderFlag.HIDDEN)
 _MARKET: Final = int(OrderType.MARKET)
-_FOR: Final = {int(TimeInForce.AT_CLOSE): FOR_CLOSE, int(TimeInForce.GOOD_FOR_AUCTION): FOR_AUCTION}
+_WAITING: Final = {int(TimeInForce.AT_CLOSE): FOR_CLOSE, int(TimeInForce.GOOD_FOR_AUCTION): FOR_AUCTION}
 _NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
 _FIELDS: Final = (
     "kind", "seq", "index", "side", "code", "instrument", "account", "order_id", "client_order_id", "price_ticks",
@@ -177,7 +177,7 @@ class Reader:
         elif kind == _ACCEPTED:
             state = OrderState.ACCEPTED
             child = self._parents[seq - self._first_seq] != 0
-            place = IN_BOOK if flags & _BOOKS else _FOR.get(tif, OUTSIDE) if flags & _WAITS else OUTSIDE
+            place = IN_BOOK if flags & _BOOKS else _WAITING.get(tif, OUTSIDE) if flags & _WAITS else OUTSIDE
             seen = not (order_flags & _HIDDEN or order_type == _MARKET)
             worth = world.worth(number, side, order_type, price, stop)
             world.enter(

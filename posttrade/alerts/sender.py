@@ -24,6 +24,7 @@ from lockstep.posttrade.alerts.hub import Hub, pause, visible
 from lockstep.posttrade.alerts.machine import Firing
 from lockstep.posttrade.alerts.webhook import ATTEMPT_S, MOST_REFUSALS, Verdict, verdict_of
 from lockstep.runtime.process_log import ProcessLog
+from lockstep.runtime.topology import Principal
 
 _NOBODY_S: Final = 5.0
 """Between two looks whether the owner of a webhook is one again."""
@@ -79,18 +80,18 @@ class Sender:
         hub: Hub,
         rules: Rules,
         cluster: str,
-        accounts_of: Callable[[int], tuple[int, ...] | None],
+        owner_of: Callable[[int], Principal | None],
         log: ProcessLog,
         *,
         trusted: ssl.SSLContext | None = None,
     ) -> None:
-        """`accounts_of`: accounts that an owner may see now; None: nobody has the number. `trusted`: for https; None:
+        """`owner_of`: who has a number now; None: nobody. `trusted`: for https; None:
         the system's."""
         self._ask = ask
         self._hub = hub
         self._rules = rules
         self._cluster = cluster
-        self._accounts_of = accounts_of
+        self._owner_of = owner_of
         self._log = log
         self._trusted = trusted or ssl.create_default_context()
         self._tasks: dict[Hook, asyncio.Task[None]] = {}
@@ -166,15 +167,15 @@ class Sender:
                 if not page.firings:
                     await pause(event)
                     continue
-                accounts = self._accounts_of(one.owner)
-                if accounts is None:
+                owner = self._owner_of(one.owner)
+                if owner is None:
                     await asyncio.sleep(_NOBODY_S)
                     continue
-                await self._next(hook, now, page, accounts)
+                await self._next(hook, now, page, owner)
 
-    async def _next(self, hook: Hook, one: Endpoint, page: Page, accounts: tuple[int, ...]) -> None:
+    async def _next(self, hook: Hook, one: Endpoint, page: Page, owner: Principal) -> None:
         ((firing, id_),) = page.firings
-        if not visible(page, accounts):
+        if not visible(page, owner):
             await self._ask(lambda desk: desk.took(hook, firing.number))
             return
         verdict, text = await self._attempt(one, firing, id_)

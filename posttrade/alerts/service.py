@@ -16,7 +16,8 @@ from lockstep.posttrade.alerts.sender import Asker, Sender
 from lockstep.posttrade.alerts.sink import AlertsSink
 from lockstep.posttrade.follower import Sink, SinkAway
 from lockstep.posttrade.shell import FollowerShell, NotThere, TooManyWait
-from lockstep.runtime.client_calls import abort, authenticate
+from lockstep.runtime.access.instruments import why_not
+from lockstep.runtime.client_calls import abort, authenticate, require_instruments
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.tokens import Entitlements
 from lockstep.runtime.topology import Principal
@@ -108,6 +109,8 @@ class AlertsService(alerts_pb2_grpc.AlertsServicer):
                 raise Refused(
                     f"there is no account {wanted.account} that you may see", known=False, code=Code.UNKNOWN_ACCOUNT
                 )
+            if wanted.instrument:
+                await require_instruments(context, principal, (wanted.instrument,))
 
             def create(sink: AlertsSink) -> pb.CreateAlertReply:
                 number = sink.create(principal.number, wanted)
@@ -151,7 +154,7 @@ class AlertsService(alerts_pb2_grpc.AlertsServicer):
             page = await self._ask(lambda desk: desk.firings(principal.number, after, limit))
             return pb.ListFiringsReply(
                 stamp=messages.stamp(page.position), first=page.first, last=page.last,
-                firings=[messages.firing(*one) for one in visible(page, principal.accounts)],
+                firings=[messages.firing(*one) for one in visible(page, principal)],
             )  # fmt: skip
 
         return await self._answer(context, work, min_seq=request.min_seq)
@@ -177,7 +180,7 @@ class AlertsService(alerts_pb2_grpc.AlertsServicer):
                     while not over:
                         event.clear()
                         page = await self._page(owner, at)
-                        for one in visible(page, principal.accounts):
+                        for one in visible(page, principal):
                             yield messages.firing(*one)
                         if page.firings:
                             at = page.firings[-1][0].number
@@ -200,6 +203,8 @@ class AlertsService(alerts_pb2_grpc.AlertsServicer):
         wanted = request.watchlist
 
         async def work(principal: Principal) -> pb.PutWatchlistReply:
+            if wanted.instruments:
+                await require_instruments(context, principal, wanted.instruments)
             await self._ask(lambda desk: desk.put_watchlist(principal.number, wanted.name, wanted.instruments))
             return pb.PutWatchlistReply()
 
@@ -234,9 +239,9 @@ class AlertsService(alerts_pb2_grpc.AlertsServicer):
 
         async def work(principal: Principal) -> pb.GetQuotesReply:
             lists = await self._ask(lambda desk: desk.watchlists(principal.number))
-            numbers = lists.get(request.watchlist)
-            if numbers is None:
+            if request.watchlist not in lists:
                 raise Refused(f"you have no watchlist {request.watchlist[:60]!r}", known=False)
+            numbers = [one for one in lists[request.watchlist] if not why_not(principal, (one,))]
 
             def quotes(sink: AlertsSink) -> pb.GetQuotesReply:
                 found = messages.quotes(sink.machine.world, numbers)

@@ -197,7 +197,7 @@ class SocketDoor:
                 return desk.firings(owner, begin, PAGE)
 
             page = await self._ask(look)
-            for firing, id_ in visible(page, principal.accounts):
+            for firing, id_ in visible(page, principal):
                 try:
                     async with asyncio.timeout(TAKEN_S):
                         await socket.send_str(json.dumps(messages.firing_json(firing, id_), separators=(",", ":")))

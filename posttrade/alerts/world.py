@@ -23,10 +23,8 @@ _OCO: Final = int(OrderType.OCO)
 _HIDDEN: Final = int(OrderFlag.HIDDEN)
 _CLOSED: Final = int(Phase.CLOSED)
 _CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
-_CALLS: Final = frozenset({
-    Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.VOLATILITY_AUCTION, Phase.CLOSING_AUCTION,
-})  # fmt: skip
-_GOOD_FOR_AUCTION: Final = int(TimeInForce.GOOD_FOR_AUCTION)
+_CALLS: Final = (int(Phase.PRE_OPEN), int(Phase.OPENING_AUCTION), int(Phase.VOLATILITY_AUCTION), _CLOSING_AUCTION)
+_FOR_AUCTION: Final = int(TimeInForce.GOOD_FOR_AUCTION)
 _MARGIN: Final = int(AccountFlag.MARGIN)
 DEFAULT_MARGIN_PPM: Final = 500_000
 
@@ -35,7 +33,7 @@ OUTSIDE: Final = 0
 IN_BOOK: Final = 1
 FOR_CLOSE: Final = 2
 FOR_AUCTION: Final = 3
-"""For the next one of any kind."""
+"""It waits for the next auction of any kind."""
 
 
 @dataclass(slots=True)
@@ -142,6 +140,8 @@ class World:
         """Instruments in which an account may have anything."""
         self._levels: dict[int, _Levels] = {}
         self._reserved: dict[int, int] = {}
+        self._waiting: dict[int, dict[int, None]] = {}
+        """Orders of each instrument that wait for an auction."""
         self.touched_instruments: set[int] = set()
         self.touched_accounts: set[int] = set()
         self.changed_instruments: set[int] = set()
@@ -183,9 +183,11 @@ class World:
             )
         for held in image.positions:
             self._move(held.account, held.instrument, held.quantity_lots)
+        places = {0: IN_BOOK, 2: FOR_CLOSE}
         for order in image.orders:
-            waits = FOR_AUCTION if order.tif == _GOOD_FOR_AUCTION else FOR_CLOSE
-            place = {0: IN_BOOK, 2: waits}.get(order.place, OUTSIDE)
+            place = places.get(order.place, OUTSIDE)
+            if place == FOR_CLOSE and order.tif == _FOR_AUCTION:
+                place = FOR_AUCTION
             seen = not (order.flags & _HIDDEN or order.order_type == _MARKET)
             self._add(
                 Order(
@@ -277,9 +279,12 @@ class World:
             self._new_session(one)
         if phase == _CLOSED:
             one.ever_closed = 1
-        due = {_CLOSING_AUCTION: (FOR_CLOSE, FOR_AUCTION)}.get(phase, (FOR_AUCTION,) if phase in _CALLS else ())
-        for order in [o for o in self.orders.values() if o.place in due and o.instrument == number]:
-            self.rest(order)
+        if phase in _CALLS:
+            places = (FOR_CLOSE, FOR_AUCTION) if phase == _CLOSING_AUCTION else (FOR_AUCTION,)
+            waiting = self._waiting.get(number, {})
+            for order in [self.orders[one] for one in waiting]:
+                if order.place in places:
+                    self.rest(order)
         one.phase, one.reference = phase, reference
 
     def _new_session(self, one: Instrument) -> None:
@@ -340,6 +345,7 @@ class World:
             self._bind(order, 1)
             return
         self._stand(order, -1)
+        self._waits_no_more(order)
         del self.orders[order_id]
 
     def change(self, order: Order, price: int, leaves: int, lot_micros: int, *, binds: bool) -> None:
@@ -350,6 +356,7 @@ class World:
         self.changed_orders.add(order.order_id)
         self.touched_accounts.add(order.account)
         if not leaves:
+            self._waits_no_more(order)
             del self.orders[order.order_id]
             return
         self._bind(order, 1)
@@ -358,6 +365,7 @@ class World:
     def rest(self, order: Order) -> None:
         """It stands in the book now."""
         if order.place != IN_BOOK:
+            self._waits_no_more(order)
             order.place = IN_BOOK
             self.changed_orders.add(order.order_id)
             self._stand(order, 1)
@@ -367,6 +375,11 @@ class World:
         self.changed_orders.add(order.order_id)
         self._bind(order, 1)
         self._stand(order, 1)
+        if order.place in (FOR_CLOSE, FOR_AUCTION):
+            self._waiting.setdefault(order.instrument, {})[order.order_id] = None
+
+    def _waits_no_more(self, order: Order) -> None:
+        self._waiting.get(order.instrument, {}).pop(order.order_id, None)
 
     def _bind(self, order: Order, sign: int) -> None:
         if not order.binds:
