@@ -30,11 +30,9 @@ _OPERATORS: Final = _roles(Role.OPERATOR)
 _HISTORY: Final = _roles(Role.MEMBER, Role.OPERATOR, Role.AUDITOR)
 
 _USERS: Final = _roles(Role.TRADER, Role.RISK, Role.ADMINISTRATOR)
-_CHANGES_OF_ALERTS: Final = (
+_READ_ALERTS: Final = ("ListAlerts", "ListFirings", "FollowFirings", "ListWatchlists", "GetQuotes", "ListWebhooks")
+_WRITE_ALERTS: Final = (
     "CreateAlert", "RemoveAlert", "PutWatchlist", "RemoveWatchlist", "CreateWebhook", "RemoveWebhook",
-)  # fmt: skip
-_READS_OF_ALERTS: Final = (
-    "ListAlerts", "ListFirings", "FollowFirings", "ListWatchlists", "GetQuotes", "ListWebhooks",
 )  # fmt: skip
 """Each for what is the caller's own."""
 
@@ -57,8 +55,8 @@ METHODS: Final[Mapping[str, Roles]] = {
     "/lockstep.v1.Ledger/ListLots": _ACCOUNTS,
     "/lockstep.v1.Ledger/ListDays": _ACCOUNTS,
     "/lockstep.v1.Ledger/GetStatement": _ACCOUNTS,
-    **{f"/lockstep.v1.Alerts/{name}": _USERS for name in _CHANGES_OF_ALERTS},
-    **{f"/lockstep.v1.Alerts/{name}": _USERS | _roles(Role.AUDITOR) for name in _READS_OF_ALERTS},
+    **{f"/lockstep.v1.Alerts/{name}": _USERS | {Role.AUDITOR} for name in _READ_ALERTS},
+    **{f"/lockstep.v1.Alerts/{name}": _USERS for name in _WRITE_ALERTS},
     "/lockstep.v1.MarketData/ListInstruments": _READERS,
     "/lockstep.v1.MarketData/ListFeeds": _READERS,
     "/lockstep.v1.MarketData/Subscribe": _READERS,
