@@ -1,8 +1,6 @@
 """Schedulers of a real cluster: two of them, one killed, the primary killed, and each change once in the stream."""
 
 import datetime as dt
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,8 +26,8 @@ _PATIENCE_S = 120.0
 _SYMBOLS = {"ACME": 1, "BETA": 2}
 
 
-def write_schedule(path: Path, *, opens_s: int, closes_s: int) -> None:
-    """A day that has begun, in a time zone where it is noon, so that no midnight is near."""
+def write_schedule(path: Path, *, closes_s: int) -> None:
+    """A day that is open, and closes so many seconds from now, in a time zone where it is noon: no midnight is near."""
     now = dt.datetime.now(dt.UTC)
     ahead = 12 - now.hour
     noon = now + dt.timedelta(hours=ahead)
@@ -46,8 +44,8 @@ def write_schedule(path: Path, *, opens_s: int, closes_s: int) -> None:
         time_zone = "Etc/GMT{-ahead:+d}"
         instruments = "all"
         phase = [
-          {{ phase = "pre_open", at = "{at(-60)}" }},
-          {{ phase = "continuous", at = "{at(opens_s)}" }},
+          {{ phase = "pre_open", at = "{at(-3000)}" }},
+          {{ phase = "continuous", at = "{at(-2000)}" }},
           {{ phase = "closed", at = "{at(closes_s)}" }},
         ]
         """.replace("Etc/GMT+0", "Etc/GMT")
@@ -66,10 +64,8 @@ def start_scheduler(cluster: LocalCluster, schedule: Path, log: Path) -> "subpro
 def phase_changes(cluster: LocalCluster, seq: int) -> list[tuple[int, int, int]]:
     """(code, instrument, phase) of all changes that schedulers made."""
     request = replication_pb2.FetchEventsRequest(after=common_pb2.EventId(), to_seq=seq)
-    engine = next(
-        m for m in cluster.status().members if m.name.startswith("engine") and m.role in ("primary", "standby")
-    )
-    member = next(one for one in cluster.topology.engines if one.name == engine.name)
+    engine = cluster.find("primary", _PATIENCE_S)
+    member = next(one for one in cluster.topology.engines if one.name == engine)
     with open_channel(member.grpc_address, CHANNEL_OPTIONS) as channel:
         stub = replication_pb2_grpc.ReplicationStub(channel)
         raw = b"".join(reply.events for reply in event_pages(stub, request, timeout_s=10.0))
@@ -83,41 +79,42 @@ def phase_changes(cluster: LocalCluster, seq: int) -> list[tuple[int, int, int]]
     return found
 
 
-def wait_for(cluster: LocalCluster, schedule: Path, phases: set[str]) -> Survey:
+def wait_for(cluster: LocalCluster, schedule: Path, phase: str) -> Survey:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         found = survey(cluster.topology, load_schedule(schedule), timeout_s=_PATIENCE_S)
-        if {row.phase for row in found.rows} <= phases and not any(row.is_late for row in found.rows):
+        if {row.phase for row in found.rows} == {phase} and not any(row.is_late for row in found.rows):
             return found
-        assert time.monotonic() < deadline, f"{found}, {phases} was waited for"
-        time.sleep(0.5)
+        assert time.monotonic() < deadline, f"{phase} was waited for: {found}"
+        time.sleep(1.0)
 
 
-def test_two_schedulers_of_a_real_cluster_do_each_change_once_though_one_and_the_primary_are_killed(tmp_path):
-    schedule = tmp_path / "day.toml"
+def test_schedulers_of_a_real_cluster_do_each_change_once_though_one_and_the_primary_are_killed(tmp_path):
+    """The day is begun by one, and ended by two others with a schedule that closes now: nothing depends on how fast."""
+    opens, closes = tmp_path / "opens.toml", tmp_path / "closes.toml"
     running: list[subprocess.Popen[bytes]] = []
     with LocalCluster(ClusterPlan(engines=2, data_dir=tmp_path / "data")) as cluster:
-        with Client(cluster.gateway_addresses) as client:
-            session = client.session()
-            for symbol, number in _SYMBOLS.items():
-                session.define_instrument(id=number, symbol=symbol, tick="0.01").result(10)
-            session.close(5)
-        write_schedule(schedule, opens_s=15, closes_s=25)
         try:
-            running += [start_scheduler(cluster, schedule, tmp_path / f"day-{at}.log") for at in (1, 2)]
-            wait_for(cluster, schedule, {"pre_open", "continuous"})
+            with Client(cluster.gateway_addresses, timeout_s=60) as client:
+                session = client.session(timeout_s=60)
+                for symbol, number in _SYMBOLS.items():
+                    session.define_instrument(id=number, symbol=symbol, tick="0.01").result(60)
+                session.close(5)
+            write_schedule(opens, closes_s=3_600)
+            running.append(start_scheduler(cluster, opens, tmp_path / "day-1.log"))
+            wait_for(cluster, opens, "continuous")
             running[0].kill()
             cluster.kill(cluster.find("primary"))
-            found = wait_for(cluster, schedule, {"closed"})
+            write_schedule(closes, closes_s=-1)
+            running += [start_scheduler(cluster, closes, tmp_path / f"day-{at}.log") for at in (2, 3)]
+            found = wait_for(cluster, closes, "closed")
             changes = phase_changes(cluster, found.seq)
-            assert running[1].poll() is None
         finally:
             for one in running:
-                if one.poll() is None:
-                    os.kill(one.pid, signal.SIGTERM)
+                one.kill()
                 one.wait(30)
-    assert len(set(changes)) == len(changes), f"twice: {changes}"
-    for number in _SYMBOLS.values():
-        own = [(code, phase) for code, instrument, phase in changes if instrument == number]
-        assert [code for code, _ in own if code in (START, END)] == [START, END], own
-        assert own[-1] == (END, Phase.CLOSED)
+    assert sorted(changes) == sorted(
+        change
+        for number in _SYMBOLS.values()
+        for change in ((START, number, Phase.CONTINUOUS), (END, number, Phase.CLOSED))
+    )
