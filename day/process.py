@@ -80,7 +80,9 @@ async def serve(
             stack.callback(MetricsServer(topology.day.host, port, everything, check, tls).close)
         shell.start()
         shell.spawn(entrance.principals.run())
-        shell.spawn(Keeper(desk, shell, sender, figures).run())
+        keeper = Keeper(desk, shell, sender, figures)
+        stack.callback(keeper.end)
+        shell.spawn(keeper.run())
         while not (stop.requested or shell.failed.is_set()):  # noqa: ASYNC110 - a signal sets it
             await asyncio.sleep(_POLL_S)
         return shell.failure
@@ -102,10 +104,15 @@ class Keeper:
         self._retry_s = _FIRST_RETRY_S
         self._built = today()
         self._figures_s = 0.0
+        self._ended = False
+
+    def end(self) -> None:
+        """Give nothing more. It is canceled, too, but a session that is being closed may take that for its own."""
+        self._ended = True
 
     async def run(self) -> None:
-        """Until it is canceled."""
-        while True:
+        """Until it is ended or canceled."""
+        while not self._ended:
             await self._renew()
             self._show()
             decision = self._desk.decide(self._desk.board.now_ns) if self._shell.caught_up else None
@@ -131,7 +138,7 @@ class Keeper:
             return False
         give_up_s = time.monotonic() + _SEEN_S
         while self._desk.board.next_no(mark) < decision.first_no + count:
-            if time.monotonic() >= give_up_s:
+            if self._ended or time.monotonic() >= give_up_s:
                 self._figures.unanswered += 1
                 self._log.warning("change_not_seen", **said, again_in_s=self._retry_s)
                 return False
