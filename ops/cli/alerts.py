@@ -22,6 +22,7 @@ from lockstep.ops.cli.options import (
 )
 from lockstep.ops.cli.tables import plain_table
 from lockstep.runtime.config import load
+from lockstep.runtime.config_values import is_endpoint
 from lockstep.runtime.output import Output
 from lockstep.runtime.topology import Topology
 
@@ -125,10 +126,22 @@ def rebuild_command(config_path: Path, data_dir: Path | None, from_snapshot: boo
 # ---- as a client -----------------------------------------------------------------------------------------------------
 
 
+def _check_at(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_endpoint(value):
+        raise click.BadParameter("it is not HOST:PORT, with a port from 1 to 65535", ctx, param)
+    return value
+
+
 def _client_options(function: Any) -> Any:
     for option in (
         click.option("--token", envvar="LOCKSTEP_TOKEN", help="Client token, where the cluster lists clients."),
-        click.option("--address", help="HOST:PORT of the alerts process. Default: the one of the configuration."),
+        click.option(
+            "--at",
+            "address",
+            metavar="HOST:PORT",
+            callback=_check_at,
+            help="Where the alerts process answers. Default: as the configuration says.",
+        ),
         config_option,
     ):
         function = option(function)
@@ -147,7 +160,7 @@ def _asked(config_path: Path, address: str | None, token: str | None) -> Iterato
         topology = load(config_path)
         alerts = topology.alerts
         if not alerts.grpc_port:
-            raise InputFault(f"{config_path} has no grpc_port in [alerts]; add one, or give --address")
+            raise InputFault(f"{config_path} has no grpc_port in [alerts]; add one, or give --at")
         address = f"{alerts.host}:{alerts.grpc_port}"
         credentials = tls_credentials(topology.tls.cert_dir / CA) if topology.tls.on else None
     try:
