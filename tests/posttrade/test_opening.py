@@ -449,7 +449,9 @@ def test_the_loss_of_history_is_looked_at_again_before_the_swap(tmp_path, monkey
 
     def chunks() -> Iterator[Chunk]:
         yield from MADE.chunks(30, begin=AT)
-        whole = replace(reached(before), begins_behind=0)
+        there = reached(before)
+        assert there is not None
+        whole = replace(there, begins_behind=0)
         monkeypatch.setattr(SqlitePlace, "reached", lambda _, number: whole if number == before else reached(number))
 
     with pytest.raises(LosesHistory, match="nothing was swapped"):
