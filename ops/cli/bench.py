@@ -39,13 +39,8 @@ def command() -> None:
     """Measure the cluster, or the matching engines alone, on this machine."""
 
 
-command.add_command(peers)
-command.add_command(growth)
-command.add_command(feed)
-command.add_command(feed_crowd)
-command.add_command(ledger)
-command.add_command(connects)
-command.add_command(archive)
+for measured in (peers, growth, feed, feed_crowd, ledger, connects, archive):
+    command.add_command(measured)
 
 
 @command.command("cluster")

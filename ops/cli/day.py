@@ -56,7 +56,8 @@ def run_command(config_path: Path, schedule_path: Path | None, token: str | None
 
     topology = load(config_path)
     path = schedule_path_of(schedule_path, config_path)
-    return run(topology, path, token=token, metrics_port=metrics_port or topology.day.metrics_port)
+    port = topology.day.metrics_port if metrics_port is None else metrics_port
+    return run(topology, path, token=token, metrics_port=port)
 
 
 @command.command("show")

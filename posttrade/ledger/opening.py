@@ -16,6 +16,7 @@ from lockstep.posttrade.ledger.books import halves_of
 from lockstep.posttrade.ledger.fold import parts_that_fit, signed_rows
 from lockstep.posttrade.ledger.rows import Ints, Rows, columns_of, none, width_of
 from lockstep.posttrade.opening import Opening
+from lockstep.stream.records import OrderType
 
 _POT_LEG: Final = 2**32
 """Legs of the outside world's entries are accounts; from here on they stand for the pot of fees."""
@@ -88,6 +89,7 @@ def _lots(image: StateImage, seq: int, stamp: int) -> Ints:
     return _sorted(made, "lots", 5)
 
 
+_MARKET: Final = int(OrderType.MARKET)
 _WAITS_FOR_PARENT: Final = 3
 """`place` of such an order (`engine/snapshot_format.py`)."""
 _SAME: Final = (
@@ -100,8 +102,9 @@ def _orders(image: StateImage, seq: int, stamp: int) -> Ints:
     def made(row: OrderRow) -> tuple[int, ...]:
         values = {name: getattr(row, name) for name in _SAME} | {
             "order_id": row.order_id,
-            # A child binds nothing before its parent has ended.
-            "lot_micros": 0 if row.place == _WAITS_FOR_PARENT else row.lot_micros,
+            # A child binds nothing before its parent has ended. What a market order that gathers binds is in no event:
+            # a ledger that has seen it enter does not count it either.
+            "lot_micros": 0 if row.place == _WAITS_FOR_PARENT or row.order_type == _MARKET else row.lot_micros,
             "quantity_lots": row.leaves_lots,
             "state": schema.LIVE,
             "entered_ns": stamp,

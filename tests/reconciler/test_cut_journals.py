@@ -73,7 +73,9 @@ class Operator:
         standby = cluster.find("standby")
         cluster.kill_and_hold(standby)
         until(lambda: len(cluster.status().in_sync()) == 1, "a cluster without its standby")
-        shutil.rmtree(cluster.data_dir / standby)
+        # Its snapshotter may write there until it has noticed.
+        while (cluster.data_dir / standby).exists():
+            shutil.rmtree(cluster.data_dir / standby, ignore_errors=True)
         cluster.restart(standby)
         assert cluster.wait_until_whole(PATIENCE_S)
 

@@ -60,6 +60,8 @@ def required_words(command: click.Command, folder: Path) -> list[str]:
         value = "1"
         if isinstance(param.type, click.Choice):
             value = str(param.type.choices[0])
+        elif param.type.name == "date":
+            value = "2026-11-30"
         elif isinstance(param.type, click.Path):
             value = str(folder)
             if not param.type.dir_okay:

@@ -20,6 +20,7 @@ WITHOUT_JSON = {
     ("snapshotter",),
     ("gateway",),
     ("feed",),
+    ("day", "run"),
     *(path for path in COMMANDS if path[0] == "alerts" and path[1] not in ("list", "quotes", "watchlists", "webhooks")),
     *(("ledger", name) for name in ("run", "rebuild", "statement", "export")),
     *(("audit", name) for name in ("run", "prove", "check", "export", "query")),
