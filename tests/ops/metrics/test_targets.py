@@ -28,6 +28,7 @@ def test_every_process_and_every_etcd_member_is_a_target(run_cli: RunCli) -> Non
         "reconciler": ["127.0.0.1:7496"],
         "ledger": ["127.0.0.1:7501"],
         "alerts": ["127.0.0.1:7504"],
+        "day": ["127.0.0.1:7509"],
         "etcd-1": ["127.0.0.1:2379"],
     }
 
@@ -35,7 +36,7 @@ def test_every_process_and_every_etcd_member_is_a_target(run_cli: RunCli) -> Non
 def test_the_targets_can_be_written_to_the_file_that_prometheus_watches(run_cli: RunCli, tmp_path: Path) -> None:
     target = tmp_path / "targets.json"
     assert run_cli("metrics-targets", "--config", EXAMPLE, "--output", target).returncode == 0
-    assert len(json.loads(target.read_text())) == 12
+    assert len(json.loads(target.read_text())) == 13
 
 
 def test_a_file_that_cannot_be_written_is_one_message(run_cli: RunCli, tmp_path: Path) -> None:
