@@ -1,7 +1,6 @@
 """The alerts' process: a follower whose sink is the alerts, who asks it, and to whom it sends what fires."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -19,6 +18,7 @@ from lockstep.posttrade.alerts.service import SERVICE, AlertsService
 from lockstep.posttrade.alerts.sink import AlertsSink
 from lockstep.posttrade.alerts.socket_door import SocketDoor
 from lockstep.posttrade.held import hold_directory
+from lockstep.posttrade.serving import show_health, status_of
 from lockstep.posttrade.shell import FollowerShell, begin_with_snapshot, when_there
 from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
@@ -28,7 +28,6 @@ from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.process import StopRequest, open_log, start_aio_grpc_server
 from lockstep.runtime.process_log import ProcessLog
 from lockstep.runtime.topology import Topology
-from lockstep.v1 import cluster_pb2
 
 NAME: Final = "alerts"
 FILE: Final = "alerts.db"
@@ -121,12 +120,12 @@ async def _open(
             f"{wanted.host}:{wanted.grpc_port}",
             service.register,
             (SERVICE,),
-            partial(_status, shell),
+            partial(status_of, shell, "fired"),
             access=entrance.guard(),
             credentials=entrance.credentials(mutual=False),
         )
         stack.push_async_callback(server.stop, _GRACE_S)
-        shell.spawn(_show(shell, health))
+        shell.spawn(show_health(shell, health, SERVICE))
     return sender
 
 
@@ -140,31 +139,3 @@ def _families(hub: Hub, sender: Sender) -> Families:
     yield counter("lockstep_alerts_delivery_failures_total", text, sender.failures)
     text = "Firings that a webhook refused too often."
     yield counter("lockstep_alerts_discarded_total", text, sender.discarded)
-
-
-async def _show(shell: FollowerShell, health: object) -> None:
-    from grpc_health.v1 import health_pb2
-
-    reply = health_pb2.HealthCheckResponse
-    said = None
-    while True:
-        status = reply.SERVING if shell.caught_up else reply.NOT_SERVING
-        if status != said:
-            said = status
-            for name in ("", SERVICE):
-                await health.set(name, status)  # type: ignore[attr-defined]  # the package ships no types
-        await asyncio.sleep(_STOP_POLL_S)
-
-
-def _status(shell: FollowerShell) -> cluster_pb2.GetStatusReply:
-    machine = shell.machine
-    why = shell.why_not_serving()
-    return cluster_pb2.GetStatusReply(
-        role=cluster_pb2.ROLE_WAITING if why else cluster_pb2.ROLE_SERVING,
-        epoch=machine.position.epoch,
-        seq=machine.position.seq,
-        committed_seq=machine.committed_seq,
-        counters={"fired": shell.figures.rows, "events": shell.figures.events, "lag_commands": machine.lag_commands},
-        why=why,
-        pid=os.getpid(),
-    )

@@ -1,7 +1,6 @@
 """The ledger process: a follower whose sink is the ledger, and who asks it."""
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -14,6 +13,7 @@ from lockstep.posttrade.follower import Sink, SinkAway
 from lockstep.posttrade.ledger.place import LedgerPlace, place_of
 from lockstep.posttrade.ledger.service import SERVICE, LedgerService
 from lockstep.posttrade.ledger.sink import LedgerSink
+from lockstep.posttrade.serving import show_health, status_of
 from lockstep.posttrade.shell import FollowerShell, begin_with_snapshot, when_there
 from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
@@ -22,7 +22,6 @@ from lockstep.runtime.metrics.families import Families
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.process import StopRequest, open_log, start_aio_grpc_server
 from lockstep.runtime.topology import Topology
-from lockstep.v1 import cluster_pb2
 
 NAME: Final = "ledger"
 REBUILD: Final = "`lockstep ledger rebuild` makes it anew from what the cluster has, beside this one"
@@ -138,37 +137,9 @@ async def _open(
             f"{wanted.host}:{wanted.grpc_port}",
             service.register,
             (SERVICE,),
-            partial(_status, shell),
+            partial(status_of, shell, "rows"),
             access=entrance.guard(),
             credentials=entrance.credentials(mutual=False),
         )
         stack.push_async_callback(server.stop, _GRACE_S)
-        shell.spawn(_show(shell, health))
-
-
-async def _show(shell: FollowerShell, health: object) -> None:
-    from grpc_health.v1 import health_pb2
-
-    reply = health_pb2.HealthCheckResponse
-    said = None
-    while True:
-        status = reply.SERVING if shell.caught_up else reply.NOT_SERVING
-        if status != said:
-            said = status
-            for name in ("", SERVICE):
-                await health.set(name, status)  # type: ignore[attr-defined]  # the package ships no types
-        await asyncio.sleep(_STOP_POLL_S)
-
-
-def _status(shell: FollowerShell) -> cluster_pb2.GetStatusReply:
-    machine = shell.machine
-    why = shell.why_not_serving()
-    return cluster_pb2.GetStatusReply(
-        role=cluster_pb2.ROLE_WAITING if why else cluster_pb2.ROLE_SERVING,
-        epoch=machine.position.epoch,
-        seq=machine.position.seq,
-        committed_seq=machine.committed_seq,
-        counters={"rows": shell.figures.rows, "events": shell.figures.events, "lag_commands": machine.lag_commands},
-        why=why,
-        pid=os.getpid(),
-    )
+        shell.spawn(show_health(shell, health, SERVICE))

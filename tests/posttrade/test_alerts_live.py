@@ -12,7 +12,7 @@ import pytest
 from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
 from lockstep.alerts import AlertsClient, definition
-from lockstep.errors import Refused, Unavailable
+from lockstep.errors import Refused
 from lockstep.ops.cli.main import run
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
@@ -25,20 +25,13 @@ from lockstep.posttrade.reading import executed
 from lockstep.replica.stored_journal import StoredJournal
 from lockstep.runtime.topology import Client
 from tests.calm import CALM
+from tests.posttrade.patience import PATIENCE_S, answered, wait_for
 from tests.posttrade.test_alerts_fold import give_requests
 from tests.posttrade.test_alerts_service import Receiver
 
-PATIENCE_S = 90
 ROUNDS = 60
 PRICES = [1_000, 1_005, 1_010, 1_005]
 pytestmark = pytest.mark.slow
-
-
-def wait_for(condition, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE_S} s"
-        time.sleep(0.1)
 
 
 async def fund(client: AsyncClient) -> None:
@@ -77,21 +70,6 @@ async def with_kills(cluster: LocalCluster) -> None:
             if role != "alerts":
                 assert await asyncio.to_thread(cluster.wait_until_whole, PATIENCE_S)
         await flow
-
-
-def answered(ask):
-    """The answer, once the process has started again and caught up."""
-    found = []
-
-    def tried() -> bool:
-        try:
-            found.append(ask())
-        except Unavailable:
-            return False
-        return True
-
-    wait_for(tried, "an answer")
-    return found[0]
 
 
 def test_each_crossing_fires_once_over_failover_and_kills_and_a_rebuild_has_the_same(tmp_path):

@@ -1,7 +1,6 @@
 """A ledger beside a cluster that loses processes, and dies itself: nothing is lost, doubled, or unlike a rebuild."""
 
 import asyncio
-import time
 import urllib.request
 from contextlib import closing
 
@@ -24,16 +23,9 @@ from lockstep.replica.stored_journal import StoredJournal
 from lockstep.runtime.access.dialing import headers_for
 from lockstep.runtime.topology import Client
 from tests.calm import CALM
+from tests.posttrade.patience import PATIENCE_S, answered, wait_for
 
-PATIENCE_S = 90
 ROUNDS = 120
-
-
-def wait_for(condition, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE_S} s"
-        time.sleep(0.1)
 
 
 async def fund(client: AsyncClient) -> None:
@@ -110,21 +102,6 @@ def traded(tmp_path_factory):
 def client_of(cluster: LocalCluster, token: str = "t-1") -> LedgerClient:
     ledger = cluster.topology.ledger
     return LedgerClient(f"{ledger.host}:{ledger.grpc_port}", token=token, timeout_s=30.0)
-
-
-def answered(ask):
-    """The answer, once the ledger has started again and caught up."""
-    found = []
-
-    def tried() -> bool:
-        try:
-            found.append(ask())
-        except Unavailable:
-            return False
-        return True
-
-    wait_for(tried, "the ledger's answer")
-    return found[0]
 
 
 def test_a_ledger_answers_over_grpc_after_kills_as_of_the_seq_that_was_asked_for(traded):
