@@ -21,7 +21,8 @@ from lockstep.posttrade.ledger.queries import Opened, Portfolio, view_of
 from lockstep.posttrade.ledger.statement import statement_of
 from lockstep.runtime.topology import Snapshots
 from tests.calm import CALM
-from tests.posttrade.test_ledger_live import fund, trade, wait_for
+from tests.posttrade.patience import wait_for
+from tests.posttrade.test_ledger_live import fund, trade
 
 PATIENCE_S = 120
 SMALL = Snapshots(every_commands=100, every_s=0, keep=2, journal_keep_commands=50)
