@@ -27,8 +27,9 @@ from lockstep.bench.ouch_load import OuchPlan
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.realtime import give_realtime
 from lockstep.runtime.tls.authority import CA
-from lockstep.runtime.topology import Principal
+from lockstep.runtime.topology import Principal, Timing
 
 LEFT_OUT: Final = (
     "the network (loopback only), other machines' clocks and disks, market data subscribers; load generator, etcd and "
@@ -67,6 +68,8 @@ class BenchPlan:
     """Of the cluster that is started: `plain`; `tls`: certificates, no seals; `sealed`: seals on every link as well."""
     door: str = "grpc"
     """`grpc` or `ouch`: which way orders come."""
+    realtime: bool = False
+    """Whether the cluster that is started, and the load, are scheduled in real time (`runtime.realtime`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +130,24 @@ class Target:
     """Binary doors of the gateways."""
     ca_file: str = ""
     """Where gateways speak TLS."""
+    realtime_priority: int = 0
+    """Of the load generator, too."""
 
     @classmethod
     def local(cls, cluster: LocalCluster) -> "Target":
         """A cluster on this machine, with all that can be known of it."""
         parts = cluster.topology
-        members = (*parts.gateways, *parts.sequencers, *parts.engines)
-        metrics = tuple(f"{one.host}:{one.metrics_port}" for one in members)
+        known = cls(
+            tuple(cluster.gateway_addresses),
+            cluster.pids,
+            doors=cluster.soup_addresses,
+            realtime_priority=parts.timing.realtime_priority,
+        )
         if parts.tls.on:
             # Figures are behind TLS and a role there, and the hops are left out.
-            ca_file = str(parts.tls.cert_dir / CA)
-            return cls(tuple(cluster.gateway_addresses), cluster.pids, doors=cluster.soup_addresses, ca_file=ca_file)
-        return cls(tuple(cluster.gateway_addresses), cluster.pids, metrics, cluster.soup_addresses)
+            return replace(known, ca_file=str(parts.tls.cert_dir / CA))
+        members = (*parts.gateways, *parts.sequencers, *parts.engines)
+        return replace(known, metrics=tuple(f"{one.host}:{one.metrics_port}" for one in members))
 
 
 def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
@@ -151,7 +160,8 @@ def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
         phases = _phases(plan, Target(plan.addresses), say)
     else:
         say("starting a cluster")
-        wanted = ClusterPlan(implementations=plan.implementations, soup=plan.door == "ouch")
+        timing = Timing(realtime_priority=int(plan.realtime))
+        wanted = ClusterPlan(implementations=plan.implementations, soup=plan.door == "ouch", timing=timing)
         if plan.security != "plain":
             seal = "all" if plan.security == "sealed" else "none"
             wanted = replace(wanted, secure=True, seal=seal, clients=(_TRADER,))
@@ -264,6 +274,8 @@ def measure_load(module: str, load: Pace, target: Target) -> Phase:
             message = json.loads(line)
             if message["event"] == "warming up":
                 look = Look(target.metrics)
+                if target.realtime_priority:
+                    give_realtime(process.pid, target.realtime_priority)
             elif message["event"] == "measuring":
                 beside = _Beside(target, process.pid, look)
             elif message["event"] == "measured" and beside is not None:

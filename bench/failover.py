@@ -23,6 +23,8 @@ from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.calls import change
 from lockstep.reconciler.proof import longest_silence
 from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.realtime import take_realtime
+from lockstep.runtime.topology import Timing
 from lockstep.trials.demo import INSTRUMENTS, fund, wait_whole
 from lockstep.trials.demo_trader import Tape, Trader, trading
 from lockstep.v1 import cluster_pb2
@@ -58,6 +60,8 @@ class FailoverPlan:
     faults: tuple[str, ...] = tuple(FAULTS)
     rate: int = 3000
     """Orders a second, of all sessions together."""
+    realtime: bool = False
+    """Whether cluster and load are scheduled in real time (`runtime.realtime`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,10 @@ def run_failover_bench(plan: FailoverPlan, say: Callable[[str], None]) -> Failov
         EnvironmentFault: the cluster does not start, or does not become whole again in time.
     """
     say("starting a cluster")
-    with LocalCluster(ClusterPlan(implementations=plan.implementations)) as cluster:
+    timing = Timing(realtime_priority=int(plan.realtime))
+    with LocalCluster(ClusterPlan(implementations=plan.implementations, timing=timing)) as cluster:
+        if plan.realtime:
+            take_realtime(timing.realtime_priority)
         return asyncio.run(_measure(plan, cluster, say))
 
 

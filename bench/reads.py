@@ -28,6 +28,8 @@ from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.realtime import take_realtime
+from lockstep.runtime.topology import Timing
 from lockstep.session import AsyncSession
 from lockstep.session_events import Checkpoint
 
@@ -51,6 +53,8 @@ class ReadsPlan:
     rounds: int = 3
     reader_gives_way: bool = True
     """Whether the reader has the lowest priority; on a machine that is busy it may then never get its turn."""
+    realtime: bool = False
+    """Whether cluster and load are scheduled in real time (`runtime.realtime`), as if the reader had other cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +98,16 @@ def run_reads_bench(plan: ReadsPlan, say: Callable[[str], None]) -> list[ReadPha
     Raises:
         EnvironmentFault: the cluster does not start, or a reader fails.
     """
-    with LocalCluster(ClusterPlan(gateways=2, implementations=plan.implementations, restart=False)) as cluster:
+    timing = Timing(realtime_priority=int(plan.realtime))
+    wanted = ClusterPlan(gateways=2, implementations=plan.implementations, restart=False, timing=timing)
+    with LocalCluster(wanted) as cluster:
         trading, reading = cluster.gateway_addresses
         say(f"filling: {plan.orders} orders in one account, {plan.accounts} accounts, {plan.instruments} instruments")
         uvloop.run(_fill(plan, reading))
         if "snapshot" in plan.reads:
             reader.take_snapshot(cluster.topology)
+        if plan.realtime:
+            take_realtime(timing.realtime_priority)
         phases = []
         for turn in range(1, plan.rounds + 1):
             for name in plan.reads:

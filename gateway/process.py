@@ -28,6 +28,7 @@ from lockstep.runtime.process import (
     open_log,
     start_aio_grpc_server,
 )
+from lockstep.runtime.realtime import RealTime
 from lockstep.runtime.topology import Member, Topology
 from lockstep.runtime.transport import Transport, wait_for_driver
 from lockstep.runtime.watch import WatchServer
@@ -123,11 +124,13 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     )
     machine = GatewayMachine(settings)
     machine.restore(stored, watched)
-    transport = Transport(topology.aeron_dir, seals=entrance.seals)
+    realtime = RealTime(timing.realtime_priority, open_log(member.name))
+    transport = Transport(topology.aeron_dir, seals=entrance.seals, on_attached=realtime.take)
     shell = GatewayShell(topology, member, machine, intake, transport, watch, delivered, entrance)
     stack.push_async_callback(shell.stop)
     await _open(shell, transport, stack)
     shell.start()
+    realtime.take()
     return shell
 
 

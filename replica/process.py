@@ -42,6 +42,7 @@ from lockstep.runtime.process import (
     open_log,
     start_grpc_server,
 )
+from lockstep.runtime.realtime import RealTime
 from lockstep.runtime.topology import Member, Topology
 from lockstep.runtime.transport import DriverState, DriverUnavailable, Transport, wait_for_driver
 from lockstep.runtime.watch import WatchServer
@@ -157,6 +158,7 @@ class _Process:
         self._member = member
         self._stop = stop
         self._logger = logger
+        self._realtime = RealTime(topology.timing.realtime_priority, logger)
         self._closers: list[Callable[[], object]] = []
         self.reinit = False
         """An operator has asked to begin anew."""
@@ -182,6 +184,7 @@ class _Process:
 
     def loop(self) -> None:
         """Turns until the stop is requested."""
+        self._realtime.take()
         bell, stop, shell, now = self._bell, self._stop, self._shell, time.monotonic_ns
         while not (stop.requested or self.reinit or self.reopen):
             now_ns = now()
@@ -226,7 +229,7 @@ class _Process:
         self._background = BackgroundSync(self._journal)
         self._closers.append(self._background.close)
         wait_for_driver(topology.aeron_dir, _DRIVER_WAIT_S)
-        self._transport = Transport(topology.aeron_dir, seals=self._entrance.seals)
+        self._transport = Transport(topology.aeron_dir, seals=self._entrance.seals, on_attached=self._realtime.take)
         self._closers.append(self._transport.close)
         self._open_shell(machine)
 

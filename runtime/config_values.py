@@ -190,6 +190,7 @@ BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "rewind_ms": (1, _HOUR_MS),
     "tick_ms": (0, _HOUR_MS),
     "park_us": (1, 1_000_000),
+    "realtime_priority": (0, 99),
     "every_commands": (0, 10**12),
     "every_s": (0, _YEAR_S),
     "keep": (1, 1000),

@@ -233,6 +233,8 @@ class Timing:
     happens that waits for a time (expiry of orders, scheduled phases)."""
     park_us: int = 100
     """Longest sleep of a busy process's poll loop, microseconds."""
+    realtime_priority: int = 0
+    """Of the threads that carry orders, in the class SCHED_RR: 1 to 99; 0: they are scheduled like all others."""
 
 
 @frozen

@@ -324,7 +324,7 @@ class Transport:
     Aeron itself gives the client up. `hang_ms` is the age of the driver's heartbeat that counts as HUNG (the driver
     renews it every 100 ms).
 
-    `seals`: of the links that are sealed; None: no link is.
+    `seals`: of the links that are sealed; None: no link is. `on_attached`: called when there is a new Aeron client.
 
     Raises DriverUnavailable if no driver is ready in `directory`; `wait_for_driver` waits for one.
     """
@@ -336,8 +336,10 @@ class Transport:
         driver_timeout_s: float = 10.0,
         hang_ms: int = 500,
         seals: Seals | None = None,
+        on_attached: Callable[[], None] = lambda: None,
     ) -> None:
         self._seals = seals
+        self._on_attached = on_attached
         self.directory = Path(directory)
         self._driver_timeout_ms = int(driver_timeout_s * 1000)
         self._hang_ms = hang_ms
@@ -444,6 +446,8 @@ class Transport:
         self._state = DriverState.LIVE
         self._next_claim_check_ns = 0
         self._next_heartbeat_check_ns = 0
+        # The client has a thread of its own, a new one each time.
+        self._on_attached()
 
     def _detach(self) -> None:
         for inbound in self._inbound:

@@ -23,6 +23,7 @@ from lockstep.runtime.process import (
     open_log,
     start_grpc_server,
 )
+from lockstep.runtime.realtime import RealTime
 from lockstep.runtime.topology import LinkKind, Member, ProcessKind, Topology, inbound_links, outbound_links
 from lockstep.runtime.transport import DriverUnavailable, Transport, wait_for_driver
 from lockstep.runtime.watch import PeerStatus, PeerWatch, WatchOptions, WatchServer
@@ -51,17 +52,21 @@ def run(topology: Topology, member: Member) -> int:
 
     def lead_or_stand_by() -> None:
         with ExitStack() as stack:
-            shell = _assemble(topology, member, stack, logger)
+            realtime = RealTime(topology.timing.realtime_priority, logger)
+            shell = _assemble(topology, member, stack, logger, realtime)
             gc.collect()
             gc.freeze()
             logger.info("started", grpc=member.grpc_address, watch_port=member.watch_port)
+            realtime.take()
             shell.run(lambda: stop.requested)
             logger.info("stopping", reason=stop.reason)
 
     return run_to_end(member.name, logger, lead_or_stand_by)
 
 
-def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: ProcessLog) -> SequencerShell:
+def _assemble(
+    topology: Topology, member: Member, stack: ExitStack, logger: ProcessLog, realtime: RealTime
+) -> SequencerShell:
     entrance = enter(topology, member.name, logger, member)
     stack.callback(entrance.follow())
     incarnation = time.time_ns()
@@ -77,7 +82,7 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
     bell = open_doorbell(topology, member)
     stack.callback(bell.close)
     inbox = Inbox(bell.ring)
-    wires = _open_wires(topology, member, incarnation, entrance.seals, stack)
+    wires = _open_wires(topology, member, incarnation, entrance.seals, realtime, stack)
     bell.watch(wires.watches.fileno())
     engines = EngineCalls(topology.engines, inbox)
     stack.callback(engines.close)
@@ -118,12 +123,17 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
 
 
 def _open_wires(
-    topology: Topology, member: Member, incarnation: int, seals: LinkSeals | None, stack: ExitStack
+    topology: Topology,
+    member: Member,
+    incarnation: int,
+    seals: LinkSeals | None,
+    realtime: RealTime,
+    stack: ExitStack,
 ) -> Wires:
     timing, limits = topology.timing, topology.limits
     try:
         wait_for_driver(topology.aeron_dir, _DRIVER_WAIT_S)
-        transport = Transport(topology.aeron_dir, seals=seals)
+        transport = Transport(topology.aeron_dir, seals=seals, on_attached=realtime.take)
         stack.callback(transport.close)
         outbound = {
             key: transport.outbound(link, queue_limit_bytes=limits.link_queue_bytes)

@@ -10,7 +10,6 @@ from lockstep.bench.cluster import BenchPlan, BenchResult, Phase, run_bench
 from lockstep.bench.failover import FAULTS, LEFT_OUT, FailoverPlan, FailoverResult, run_failover_bench
 from lockstep.bench.matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
 from lockstep.bench.overload import FACTORS, OverloadPlan, OverloadResult, Point, run_overload_bench
-from lockstep.bench.reads import READS, ReadsPlan, moved, run_reads_bench
 from lockstep.bench.reconnect import LEFT_OUT as RECONNECT_LEFT_OUT
 from lockstep.bench.reconnect import ReconnectPlan, run_reconnect_bench
 from lockstep.bench.restart import RestartPlan, run_restart_bench
@@ -21,6 +20,7 @@ from lockstep.ops.cli.bench_compare import growth, peers
 from lockstep.ops.cli.bench_connects import connects
 from lockstep.ops.cli.bench_feed import feed, feed_crowd
 from lockstep.ops.cli.bench_ledger import ledger
+from lockstep.ops.cli.bench_reads import reads
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
     Real,
@@ -29,6 +29,7 @@ from lockstep.ops.cli.options import (
     expected_errors,
     json_option,
     make_console,
+    realtime_option,
     write_json,
 )
 from lockstep.runtime.output import Output
@@ -39,7 +40,7 @@ def command() -> None:
     """Measure the cluster, or the matching engines alone, on this machine."""
 
 
-for measured in (peers, growth, feed, feed_crowd, ledger, connects, archive):
+for measured in (peers, growth, feed, feed_crowd, ledger, connects, archive, reads):
     command.add_command(measured)
 
 
@@ -82,6 +83,7 @@ for measured in (peers, growth, feed, feed_crowd, ledger, connects, archive):
     show_default=True,
     help="Of the cluster that is started: tls: certificates; sealed: and seals on every link, in memory, too.",
 )
+@realtime_option
 @address_option("Measure a running cluster instead of one started for this (repeatable).")
 @expected_errors
 def cluster(
@@ -94,6 +96,7 @@ def cluster(
     saturate: bool,
     door: str,
     security: str,
+    realtime: bool,
     addresses: tuple[str, ...],
 ) -> int:
     """Measure order-to-report latency and throughput of a whole cluster, open loop.
@@ -105,6 +108,8 @@ def cluster(
     """
     if door == "ouch" and addresses:
         raise click.UsageError("--door ouch measures a cluster that is started for it: leave --address out")
+    if realtime and addresses:
+        raise click.UsageError("--realtime is of a cluster started for this: leave --address out")
     if security != "plain" and (addresses or door == "ouch"):
         raise click.UsageError("--security is of a cluster started for this, over gRPC: leave --address and --door out")
     console = make_console(json_file)
@@ -118,6 +123,7 @@ def cluster(
         addresses=addresses,
         door=door,
         security=security,
+        realtime=realtime,
     )
     result = run_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(_table(result))
@@ -173,14 +179,17 @@ def _table(result: BenchResult) -> Table:
 @click.option(
     "--rate", type=click.IntRange(100, 50_000), default=3000, show_default=True, help="Orders a second meanwhile."
 )
+@realtime_option
 @expected_errors
-def failover(json_file: Output | None, engine: str, rounds: int, faults: tuple[str, ...], rate: int) -> int:
+def failover(
+    json_file: Output | None, engine: str, rounds: int, faults: tuple[str, ...], rate: int, realtime: bool
+) -> int:
     """Measure how long clients hear nothing when a process that leads is killed, hangs, or is relieved.
 
     Exit code 1 if an order stayed unanswered.
     """
     console = make_console(json_file)
-    plan = FailoverPlan(IMPLEMENTATIONS[engine], rounds=rounds, faults=faults or tuple(FAULTS), rate=rate)
+    plan = FailoverPlan(IMPLEMENTATIONS[engine], rounds, faults or tuple(FAULTS), rate, realtime)
     result = run_failover_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(_failover_table(result))
     console.print(
@@ -292,51 +301,6 @@ def restart(json_file: Output | None, commands: int, tail: int, engine: str, who
     console.print(f"left out: {figures.left_out}", highlight=False)
     write_json(json_file, asdict(figures))
     return 0
-
-
-@command.command("reads")
-@json_option
-@engine_option("native")
-@click.option("--orders", type=click.IntRange(0, 2_000_000), default=100_000, show_default=True, help="In one account.")
-@click.option("--accounts", type=click.IntRange(10, 200_000), default=20_000, show_default=True)
-@click.option("--instruments", type=click.IntRange(1, 20_000), default=5_000, show_default=True)
-@click.option("--rate", type=click.IntRange(10, 10_000), default=500, show_default=True, help="Orders a second.")
-@click.option("--duration", "duration_s", type=Real(1, 600), default=10.0, show_default=True)
-@click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True, help="Of each kind, in turn.")
-@click.option("--read", "reads", type=click.Choice(READS), multiple=True, help="Only this kind (repeatable); else all.")
-@expected_errors
-def reads(
-    json_file: Output | None,
-    engine: str,
-    orders: int,
-    accounts: int,
-    instruments: int,
-    rate: int,
-    duration_s: float,
-    rounds: int,
-    reads: tuple[str, ...],
-) -> int:
-    """Measure what trading notices of large reads beside it, at the other gateway or an engine of a local cluster.
-
-    The reader has the machine's lowest priority; "spin" computes and reads nothing, for comparison.
-    Exit code 1 if an order stayed unanswered, or a kind of read was never answered.
-    """
-    console = make_console(json_file)
-    plan = ReadsPlan(IMPLEMENTATIONS[engine], reads or READS, orders, accounts, instruments, rate, duration_s, rounds)
-    phases = run_reads_bench(plan, lambda text: console.print(text, highlight=False))
-    table = Table(title="order to report beside reads, microseconds", title_justify="left", pad_edge=False)
-    for name in ("read", "p50", "p90", "p99", "p99.9", "max", "reads", "failed", "rows", "median ms", "CPU s"):
-        table.add_column(name, justify="left" if name == "read" else "right")
-    for phase in phases:
-        cells = [f"{phase.latency_us.get(name, 0):.0f}" for name in ("p50", "p90", "p99", "p99.9", "max")]
-        said = [str(phase.read.get(name, "")) for name in ("reads", "failed", "rows", "median_ms", "cpu_s")]
-        table.add_row(phase.name, *cells, *said)
-    console.print(table)
-    for one in moved(phases):
-        text = f"{one.name}: p99 {one.beside_us / 1e3:.1f} ms, alone {one.alone_us / 1e3:.1f} ms: {one.ratio:.2f}"
-        console.print(f"{text} (medians of {rounds} rounds)", highlight=False)
-    write_json(json_file, {"phases": [asdict(phase) for phase in phases]})
-    return int(any(phase.unanswered or phase.read.get("reads") == 0 for phase in phases))
 
 
 @command.command("reconnect")

@@ -8,6 +8,7 @@ from lockstep.ops.cli.options import config_option, expected_errors
 from lockstep.runtime.config import load
 from lockstep.runtime.driver import DriverOptions, run_driver, why_tight
 from lockstep.runtime.process_log import open_log
+from lockstep.runtime.realtime import RealTime
 from lockstep.runtime.stop_request import StopRequest
 from lockstep.runtime.topology import buffers
 
@@ -35,11 +36,17 @@ def command(config_path: Path) -> int:
     tight = why_tight(topology.aeron_dir, options, buffers(topology))
     if tight:
         log.warning("shared_memory_tight", text=tight)
+    realtime = RealTime(topology.timing.realtime_priority, log)
+
+    def ready() -> None:
+        realtime.take()
+        log.info("driver ready", directory=str(topology.aeron_dir))
+
     run_driver(
         topology.aeron_dir,
         stop=lambda: stop.requested,
         options=options,
-        on_ready=lambda: log.info("driver ready", directory=str(topology.aeron_dir)),
+        on_ready=ready,
     )
     log.info("driver stopped", reason=stop.reason)
     return 0

@@ -91,6 +91,10 @@ def engine_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., 
     )
 
 
+realtime_option = click.option(
+    "--realtime", is_flag=True, help="What carries orders, the load generator too, runs before all else on the machine."
+)
+
 _PLAIN_WIDTH: Final = 140
 
 

@@ -24,7 +24,7 @@ from lockstep.runtime.config_values import BOUNDS
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.stop_request import StopRequest
 from lockstep.runtime.tls.authority import CA
-from lockstep.runtime.topology import Snapshots
+from lockstep.runtime.topology import Snapshots, Timing
 from lockstep.trials.demo_market import DEMO_RATE, DemoMarket, DemoMarketPlan
 
 _REFRESH_S = 0.5
@@ -103,6 +103,11 @@ def _range(key: str) -> click.IntRange:
     help="Commands a second of the demo market.",
 )
 @click.option("--demo-seed", type=int, default=1, show_default=True, help="Seed of its flow.")
+@click.option(
+    "--realtime/--no-realtime",
+    default=None,
+    help="Whether what carries orders runs before all else on this machine, where the machine permits.",
+)
 @click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
 @expected_errors
 @click.pass_context
@@ -125,6 +130,7 @@ def command(
     demo_market: bool,
     demo_rate: int,
     demo_seed: int,
+    realtime: bool | None,
     no_restart: bool,
     **snapshots: int | None,
 ) -> int:
@@ -156,6 +162,7 @@ def command(
             day=day,
             soup=soup,
             secure=secure,
+            timing=Timing(realtime_priority=int(bool(realtime))),
             restart=not no_restart,
         ),
         {_SNAPSHOT_KEYS[name]: value for name, value in snapshots.items() if value is not None},
@@ -227,7 +234,11 @@ def _continued(ctx: click.Context, plan: ClusterPlan, snapshots: dict[str, int])
             gateways=len(before.gateways) if _is_default(ctx, "gateways") else plan.gateways,
             feeds=len(before.feeds) if _is_default(ctx, "feeds") else plan.feeds,
         )
-    chosen = Chosen(engine=not _is_default(ctx, "engine"), snapshots=frozenset(snapshots))
+    chosen = Chosen(
+        engine=not _is_default(ctx, "engine"),
+        snapshots=frozenset(snapshots),
+        realtime=not _is_default(ctx, "realtime"),
+    )
     return replace(plan, snapshots=replace(Snapshots(), **snapshots), chosen=chosen)
 
 

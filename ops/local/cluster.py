@@ -248,7 +248,12 @@ class LocalCluster:
         try:
             tls = self.topology.tls.cert_dir if self.topology.tls.on else None
             etcd = self._parts.etcd = LocalEtcd.start(directory, port, cert_dir=tls)
-            self._parts.keeper = EtcdKeeper(etcd, lambda text: self._note("etcd", text), restart=self.plan.restart)
+            self._parts.keeper = EtcdKeeper(
+                etcd,
+                lambda text: self._note("etcd", text),
+                restart=self.plan.restart,
+                realtime_priority=self.topology.timing.realtime_priority,
+            )
         except EtcdError as error:
             raise EnvironmentFault(str(error)) from error
 

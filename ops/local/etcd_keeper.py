@@ -13,6 +13,7 @@ from typing import Final
 
 from lockstep.ops.local.child import describe_exit
 from lockstep.ops.local.etcd_server import LocalEtcd
+from lockstep.runtime.realtime import give_realtime
 
 _FIRST_RESTART_S: Final = 0.2
 _LONGEST_RESTART_S: Final = 5.0
@@ -20,11 +21,18 @@ _SHORT_LIFE_S: Final = 5.0
 
 
 class EtcdKeeper:
-    """Called again and again by the supervisor. `note` takes a sentence for the operator."""
+    """Called again and again by the supervisor. `note` takes a sentence for the operator.
 
-    def __init__(self, etcd: LocalEtcd, note: Callable[[str], None], *, restart: bool) -> None:
+    `realtime_priority`: see `Timing`.
+    """
+
+    def __init__(
+        self, etcd: LocalEtcd, note: Callable[[str], None], *, restart: bool, realtime_priority: int = 0
+    ) -> None:
         self._etcd = etcd
         self._note = note
+        self._realtime_priority = realtime_priority
+        self._hurry()
         self._restart = restart and etcd.may_go_on
         self._started_s = time.monotonic()
         self._delay_s = _FIRST_RESTART_S
@@ -46,7 +54,14 @@ class EtcdKeeper:
             self._down = False
             self._started_s = now_s
             self._etcd.start_again()
+            self._hurry()
             self._note(f"started again (pid {self._etcd.pid})")
+
+    def _hurry(self) -> None:
+        if self._realtime_priority:
+            refused = give_realtime(self._etcd.pid, self._realtime_priority)
+            if refused:
+                self._note(f"is not scheduled in real time: {refused}")
 
     def _on_death(self, code: int, now_s: float) -> None:
         self._down = True

@@ -27,6 +27,7 @@ class Chosen:
     engine: bool = False
     snapshots: frozenset[str] = frozenset()
     """Names of keys of [snapshots]."""
+    realtime: bool = False
 
 
 def read(data_dir: Path) -> Topology | None:
@@ -66,6 +67,9 @@ def settle(data_dir: Path, planned: Topology, chosen: Chosen | None) -> tuple[To
 def keep(planned: Topology, before: Topology, chosen: Chosen) -> Topology:
     """What is planned for this run, with everything else as it was configured before."""
     snapshots = replace(before.snapshots, **{name: getattr(planned.snapshots, name) for name in chosen.snapshots})
+    timing = (
+        replace(before.timing, realtime_priority=planned.timing.realtime_priority) if chosen.realtime else before.timing
+    )
     engines = planned.engines
     if not chosen.engine:
         kept = {engine.id: engine.engine for engine in before.engines}
@@ -78,6 +82,7 @@ def keep(planned: Topology, before: Topology, chosen: Chosen) -> Topology:
         "gateways": planned.gateways,
         "feeds": planned.feeds,
         "snapshots": snapshots,
+        "timing": timing,
         **({"tls": planned.tls, "access": planned.access} if planned.tls.on else {}),
         "reconciler": replace(
             before.reconciler, host=planned.reconciler.host, metrics_port=planned.reconciler.metrics_port

@@ -44,6 +44,17 @@ def test_snapshot_options_are_the_configuration_s_keys(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
+    ("options", "priority", "chosen"),
+    [((), 0, False), (("--realtime",), 1, True), (("--no-realtime",), 0, True)],
+)
+def test_real_time_is_taken_and_given_back_when_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...], priority: int, chosen: bool
+) -> None:
+    plan = plan_of(monkeypatch, "--data-dir", str(tmp_path), *options)
+    assert (plan.timing.realtime_priority, plan.chosen) == (priority, Chosen(realtime=chosen))
+
+
+@pytest.mark.parametrize(
     ("option", "key"),
     [
         ("--snapshot-every-commands", "every_commands"), ("--snapshot-every-s", "every_s"),

@@ -81,9 +81,11 @@ def test_what_was_edited_stays_and_what_belongs_to_a_run_is_new(tmp_path: Path) 
 def test_the_command_line_goes_before_the_file_key_by_key(tmp_path: Path) -> None:
     by_hand = edited(planned(tmp_path))
     (tmp_path / kept_config.FILE).write_text(config.render(by_hand, heading=HEADING))
-    said = replace(planned(tmp_path), snapshots=Snapshots(keep=9))
-    settled, _ = kept_config.settle(tmp_path, said, Chosen(engine=True, snapshots=frozenset({"keep"})))
+    said = replace(planned(tmp_path), snapshots=Snapshots(keep=9), timing=Timing(realtime_priority=1))
+    chosen = Chosen(engine=True, snapshots=frozenset({"keep"}), realtime=True)
+    settled, _ = kept_config.settle(tmp_path, said, chosen)
     assert settled.snapshots == Snapshots(every_commands=1, every_s=2, keep=9, journal_keep_commands=4)
+    assert settled.timing == Timing(hang_ms=333, realtime_priority=1)
     assert [engine.engine for engine in settled.engines] == ["native", "native"]
 
 
