@@ -8,17 +8,23 @@ import pytest
 from lockstep.day.board import SetPhase
 from lockstep.day.marks import END, RESTORE, START, Mark
 from lockstep.stream.enums import Phase
-from tests.day.world import MINUTE, PLANS, SECOND, Market, Scheduler, day_of, instants
+from tests.day.world import MINUTE, SECOND, Market, Scheduler, day_of, instants, plans
 from tests.seeds import seeds
 
 WEDNESDAY, FRIDAY = dt.date(2024, 11, 27), dt.date(2024, 11, 29)
 """Thanksgiving is between, and Friday is a half day in New York, none in London."""
-BEGIN = day_of(2, WEDNESDAY).begin_ns - 3_600 * SECOND
+
+
+def begin_ns() -> int:
+    """An hour before the day in London begins."""
+    return day_of(2, WEDNESDAY).begin_ns - 3_600 * SECOND
+
+
 ACME, GLOBEX, TEA = 1, 2, 3
 
 
 def undisturbed(first=WEDNESDAY, last=FRIDAY):
-    market = Market(BEGIN)
+    market = Market(begin_ns())
     scheduler = Scheduler(market)
     for at_ns in instants(first, last):
         market.tick(at_ns)
@@ -36,7 +42,7 @@ def at_open(minutes: int = 1) -> int:
 
 def market_at(now_ns: int):
     """New York's Wednesday, kept up to a time, and its scheduler."""
-    market = Market(BEGIN)
+    market = Market(begin_ns())
     scheduler = Scheduler(market)
     for at_ns in [one for one in instants(WEDNESDAY, FRIDAY) if one <= now_ns]:
         market.tick(at_ns)
@@ -58,7 +64,7 @@ def test_a_week_with_a_holiday_and_a_half_day_is_done_change_by_change_at_its_ti
     done = undisturbed().done()
     expected = []
     for number, ids in ((1, (ACME, GLOBEX)), (2, (TEA,))):
-        for day in PLANS[number].days:
+        for day in plans()[number].days:
             if WEDNESDAY <= day.date <= FRIDAY:
                 for change in day.changes:
                     expected += [
@@ -78,7 +84,7 @@ def test_a_week_with_a_holiday_and_a_half_day_is_done_change_by_change_at_its_ti
 @pytest.mark.parametrize("point", ["before it decides", "before it sends", "before it arrives", "before the answer"])
 def test_the_stream_is_the_same_if_the_scheduler_is_killed_at_any_step_of_any_change(point, from_snapshot):
     expected = undisturbed().done()
-    market = Market(BEGIN)
+    market = Market(begin_ns())
     scheduler = Scheduler(market)
     killed = 0
     for at_ns in instants(WEDNESDAY, FRIDAY):
@@ -110,7 +116,7 @@ def test_the_stream_is_the_same_if_the_scheduler_is_killed_at_any_step_of_any_ch
 @pytest.mark.parametrize("seed", seeds(60, quick=2))
 def test_two_schedulers_that_lag_and_die_do_each_change_once_and_in_order(seed):
     pick = random.Random(seed)
-    market = Market(BEGIN)
+    market = Market(begin_ns())
     lives = [Scheduler(market), Scheduler(market)]
     late = []
     ends = instants(WEDNESDAY, FRIDAY)
@@ -140,7 +146,7 @@ def test_two_schedulers_that_lag_and_die_do_each_change_once_and_in_order(seed):
 def test_whoever_is_away_for_hours_or_days_ends_every_day_once_and_opens_none_that_is_over(seed):
     pick = random.Random(seed)
     last = dt.date(2024, 12, 6)
-    market = Market(BEGIN)
+    market = Market(begin_ns())
     scheduler = Scheduler(market)
     scheduler.settle()
     away_until = 0
@@ -156,7 +162,7 @@ def test_whoever_is_away_for_hours_or_days_ends_every_day_once_and_opens_none_th
     check_order(market)
     ended = {(mark.segment, mark.date, instrument) for mark, _, instrument, *_ in market.done() if mark.code == END}
     for number, ids in ((1, (ACME, GLOBEX)), (2, (TEA,))):
-        dates = {day.date for day in PLANS[number].days if WEDNESDAY <= day.date <= last}
+        dates = {day.date for day in plans()[number].days if WEDNESDAY <= day.date <= last}
         assert {(number, date, one) for date in dates for one in ids} <= ended, "a day did not end"
     assert set(market.phases().values()) == {Phase.CLOSED}
 
@@ -190,7 +196,7 @@ def test_a_scheduler_that_comes_late_begins_the_day_in_the_phase_that_it_should_
 
 
 def test_a_market_whose_close_is_past_is_not_opened():
-    market = Market(BEGIN)
+    market = Market(begin_ns())
     market.tick(day_of(1, WEDNESDAY).end_ns + 3_600 * SECOND)
     Scheduler(market).settle()
     assert {row[3] for row in market.done()} == {Phase.CLOSED}
@@ -289,7 +295,7 @@ def test_an_operators_word_that_crosses_a_change_on_its_way_is_given_back(place,
 
 
 def test_an_instrument_that_is_defined_in_the_middle_of_a_day_joins_it():
-    market = Market(BEGIN, symbols=("ACME", "TEA"))
+    market = Market(begin_ns(), symbols=("ACME", "TEA"))
     scheduler = Scheduler(market)
     go_on(market, scheduler, at_open())
     assert scheduler.desk.undefined() == ["GLOBEX"]

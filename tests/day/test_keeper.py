@@ -9,7 +9,7 @@ from lockstep.day.figures import DayFigures
 from lockstep.day.process import Keeper
 from lockstep.posttrade.chunks import Position
 from lockstep.posttrade.figures import FollowerFigures
-from tests.day.world import CLIENT, PLANS, SCHEDULE, Market, Scheduler
+from tests.day.world import CLIENT, SCHEDULE, Market, Scheduler, plans
 
 
 class Swallower:
@@ -28,10 +28,10 @@ class Swallower:
 
 def test_it_ends_though_what_it_waits_for_swallows_the_cancellation():
     async def work() -> None:
-        day = PLANS[1].days[3]
+        day = plans()[1].days[3]
         market = Market(day.begin_ns)
         market.tick(day.begin_ns)
-        desk = Desk(SCHEDULE, PLANS, Board(CLIENT))
+        desk = Desk(SCHEDULE, plans(), Board(CLIENT))
         reader = Scheduler(market)
         reader.desk = desk
         reader.read()

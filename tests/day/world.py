@@ -5,6 +5,7 @@ What happens to a scheduler's commands on their way, and to the scheduler, the t
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from lockstep.day.board import Board, SetPhase
 from lockstep.day.decision import Decision
 from lockstep.day.desk import Desk
 from lockstep.day.marks import Mark, mark_of
-from lockstep.day.plan import Day
+from lockstep.day.plan import Day, Plan
 from lockstep.day.plans import plans_of
 from lockstep.day.schedule import parse_schedule
 from lockstep.engine.implementations import implementation
@@ -66,12 +67,17 @@ phase = [
 SYMBOLS = {"ACME": 1, "GLOBEX": 2, "TEA": 3}
 SCHEDULE = parse_schedule(NEW_YORK + LONDON, origin="test")
 FIRST, LAST = dt.date(2024, 11, 20), dt.date(2024, 12, 31)
-PLANS = plans_of(SCHEDULE, FIRST, LAST)
+
+
+@cache
+def plans() -> dict[int, Plan]:
+    """Of each segment, by its number."""
+    return plans_of(SCHEDULE, FIRST, LAST)
 
 
 def day_of(number: int, date: dt.date) -> Day:
     """One business day of a segment."""
-    day = PLANS[number].day(date)
+    day = plans()[number].day(date)
     assert day is not None, f"{date} is no business day of segment {number}"
     return day
 
@@ -145,7 +151,7 @@ class Scheduler:
 
     def __init__(self, market: Market, *, from_snapshot: bool = False) -> None:
         self._market = market
-        self.desk = Desk(SCHEDULE, PLANS, Board(CLIENT))
+        self.desk = Desk(SCHEDULE, plans(), Board(CLIENT))
         self._read = 0
         if from_snapshot:
             self.desk.board.begin(decode_snapshot(market.engine.snapshot()), self.desk.hold_until)
@@ -175,7 +181,7 @@ def instants(first: dt.date, last: dt.date) -> list[int]:
     """When changes are due, of all segments."""
     return sorted(
         change.at_ns
-        for plan in PLANS.values()
+        for plan in plans().values()
         for day in plan.days
         if first <= day.date <= last
         for change in day.changes

@@ -5,6 +5,7 @@ import io
 import json
 from collections import Counter
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,17 @@ from lockstep.posttrade.ledger.sink import LedgerSink
 from lockstep.posttrade.ledger.store_sqlite import SqliteStore
 from lockstep.posttrade.opening import opening_of
 from lockstep.runtime.snapshot_reader import read_snapshot
-from tests.posttrade.flows import history
+from tests.posttrade.flows import History, history
 from tests.posttrade.served import snapshot_of
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-MADE = history(23, 500)
+
+
+@cache
+def the_history() -> History:
+    return history(23, 500)
+
+
 VENUE = Venue("XLCK", "EUR")
 PAGE = Path(__file__).parents[2] / "docs" / "audit-exports.md"
 
@@ -35,8 +42,8 @@ def trail(directory: Path, commands: int, *, begin: int = 0) -> Path:
     """A trail of everything, or of what follows the snapshot behind so many batches; all of it is sealed."""
     made = AuditTrail(directory, KEY, segment_commands=commands)
     if begin:
-        made.begin(opening_of(read_snapshot(snapshot_of(MADE, begin)[2])))
-    for chunk in MADE.chunks(17, begin=begin):
+        made.begin(opening_of(read_snapshot(snapshot_of(the_history(), begin)[2])))
+    for chunk in the_history().chunks(17, begin=begin):
         made.apply(chunk)
     if made._file is not None:
         made._seal()
@@ -53,7 +60,7 @@ def whole(tmp_path_factory) -> Path:
 def rows(tmp_path_factory):
     """Rows of a ledger of the same history, by a query."""
     sink = LedgerSink(SqliteStore(tmp_path_factory.mktemp("ledger") / "ledger.db"))
-    for chunk in MADE.chunks(40):
+    for chunk in the_history().chunks(40):
         sink.apply(chunk)
     with closing(sink):
         yield sink.store.rows
@@ -162,15 +169,15 @@ def test_the_same_history_gives_the_same_bytes_however_it_was_sealed(whole, tmp_
 
 def test_a_period_is_cut_out_and_its_orders_are_whole(whole):
     every = steps(whole)
-    begin_ns, end_ns = MADE.batches[150].timestamp_ns // 1000 * 1000, MADE.batches[300].timestamp_ns
+    begin_ns, end_ns = the_history().batches[150].timestamp_ns // 1000 * 1000, the_history().batches[300].timestamp_ns
     part = list(within(iter(every), begin_ns, end_ns))
     first, last = every.index(part[0]), every.index(part[-1])
     assert part == every[first : last + 1]
 
 
 def test_a_trail_behind_a_snapshot_says_what_it_knows_of_orders_of_before(tmp_path, whole):
-    begin = len(MADE.batches) // 2
-    seq = MADE.batches[begin - 1].last_seq
+    begin = len(the_history().batches) // 2
+    seq = the_history().batches[begin - 1].last_seq
     found = steps(trail(tmp_path / "late", 150, begin=begin))
     expected = [step for step in steps(whole) if step.seq > seq]
     same = ("what", "traded", "price", "taken_off", "number")

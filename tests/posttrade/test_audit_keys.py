@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,17 @@ from lockstep.posttrade.audit.sealed import sealed_records
 from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.posttrade.audit.verify import verify
 from lockstep.runtime.faults import EnvironmentFault
-from tests.posttrade.flows import history
+from tests.posttrade.flows import History, history
 from tests.posttrade.kill_steps import Step, kill_at_every_step
 from tests.posttrade.test_audit import COMMANDS, KEY, STEPS, sealed
 
 MASTER = bytes(range(32))
 BURSTS = 130
-MADE = history(9, BURSTS)
+
+
+@cache
+def the_history() -> History:
+    return history(9, BURSTS)
 
 
 # ---- Shamir ------------------------------------------------------------------------------------------------------
@@ -87,8 +92,8 @@ class Place:
 
     @staticmethod
     def go_on(trail: AuditTrail, size: int = 9, last: int = 10**9) -> None:
-        begin = sum(batch.last_seq <= trail.position().seq for batch in MADE.batches)
-        for chunk in MADE.chunks(size, begin=begin):
+        begin = sum(batch.last_seq <= trail.position().seq for batch in the_history().batches)
+        for chunk in the_history().chunks(size, begin=begin):
             if chunk.first_seq <= last:
                 trail.apply(chunk)
 
@@ -124,7 +129,7 @@ def test_two_followers_of_one_key_store_seal_the_same_bytes(place):
 
 def test_followers_that_take_turns_seal_the_same_bytes(place):
     trails = [place.trail("one"), place.trail("other")]
-    for chunk in MADE.chunks(5):
+    for chunk in the_history().chunks(5):
         for trail in trails:
             trail.apply(chunk)
         trails.reverse()
@@ -227,10 +232,10 @@ def test_rebuilt_after_an_erasure_it_is_the_same_bytes(place):
 
 
 def test_who_comes_back_after_an_erasure_is_somebody_new_on_every_follower(place):
-    middle = MADE.batches[80].last_seq
+    middle = the_history().batches[80].last_seq
     one, other = place.trail("one"), place.trail("other")
     place.go_on(one, 5, middle)
-    place.go_on(other, 3, MADE.batches[50].last_seq)
+    place.go_on(other, 3, the_history().batches[50].last_seq)
     (old,) = place.pseudonyms(ACCOUNT)
     assert place.erase(ACCOUNT) == (1, 0), "what is not sealed yet still needs it"
     place.go_on(one)
@@ -275,7 +280,7 @@ def test_killed_at_every_step_of_a_seal_it_has_the_same_pseudonyms(tmp_path):
 
 def test_followers_share_keys_in_postgresql(postgres, tmp_path):
     place = Place(tmp_path, postgres.url)
-    last = MADE.batches[39].last_seq
+    last = the_history().batches[39].last_seq
     one, other = place.build("one", 4, last), place.build("other", 8, last)
     assert sealed(one) == sealed(other)
     (pseudonym,) = place.pseudonyms(ACCOUNT)

@@ -1,5 +1,7 @@
 """Whom a follower reads from, what it applies, and when it stops: the machine alone."""
 
+from functools import cache
+
 import pytest
 
 from lockstep.posttrade.chunks import Chunk, ChunkFault, Position, check
@@ -20,7 +22,10 @@ from lockstep.runtime.inquiry import Fault
 from lockstep.stream.records import no_events
 from tests.posttrade.flows import History, history
 
-MADE = history(4, 60)
+
+@cache
+def the_history() -> History:
+    return history(4, 60)
 
 
 def empty(seq: int, epoch: int = 1) -> Chunk:
@@ -40,7 +45,7 @@ def begun(position: Position = BEGIN, engines=(1, 2, 3)):
 
 def test_chunks_are_applied_in_order_one_at_a_time_while_the_next_is_read():
     machine, read = begun()
-    first, second, third = MADE.chunk(0, 4), MADE.chunk(5, 9), MADE.chunk(10, 14)
+    first, second, third = the_history().chunk(0, 4), the_history().chunk(5, 9), the_history().chunk(10, 14)
     effects = machine.step(Answered(read.engine, first), 1)
     assert effects.apply is first
     assert effects.read is not None
@@ -63,7 +68,7 @@ def test_chunks_are_applied_in_order_one_at_a_time_while_the_next_is_read():
 def test_it_turns_to_a_standby_when_the_stream_names_the_primary():
     machine, read = begun(engines=(1, 2))
     assert read.engine == 1
-    effects = machine.step(Answered(1, MADE.chunk(0, 3)), 1)
+    effects = machine.step(Answered(1, the_history().chunk(0, 3)), 1)
     assert effects.read is not None
     assert effects.read.engine == 2
 
@@ -95,21 +100,21 @@ def test_an_engine_that_fails_or_is_of_a_lower_epoch_is_left_for_the_next():
     effects = machine.step(Answered(2, empty(0, epoch=5)), RETRY_NS + 2)
     read = machine.step(Due(), effects.deadline_ns).read
     assert read is not None
-    machine.step(Answered(read.engine, MADE.chunk(0, 3)), RETRY_NS * 9)
+    machine.step(Answered(read.engine, the_history().chunk(0, 3)), RETRY_NS * 9)
     assert machine.faults["behind"] == 1
     assert machine.position == Position(), "what is of a lower epoch than one heard of may be discarded"
 
 
 def test_what_does_not_continue_the_position_is_not_applied():
     machine, read = begun()
-    effects = machine.step(Answered(read.engine, MADE.chunk(2, 4)), 1)
+    effects = machine.step(Answered(read.engine, the_history().chunk(2, 4)), 1)
     assert effects.apply is None
     assert machine.faults["damaged"] == 1
     assert "was expected" in machine.last_fault
 
 
 def test_given_up_history_stops_it_for_good():
-    machine, read = begun(MADE.chunk(0, 9).end())
+    machine, read = begun(the_history().chunk(0, 9).end())
     effects = machine.step(Failed(read.engine, Fault.DIVERGED, "engine 1: history from seq 7 on is another"), 1)
     assert effects.stop is not None
     assert effects.stop.diverged
@@ -161,7 +166,7 @@ def test_engines_that_are_away_are_waited_for_and_not_for_ever():
 def test_an_engine_that_comes_back_with_what_the_others_have_cut_is_read():
     machine, read = begun()
     back_ns = GONE_PATIENCE_NS - 10 * RETRY_NS
-    chunk = MADE.chunk(0, 3)
+    chunk = the_history().chunk(0, 3)
 
     def answer(engine, now_ns):
         if engine != 3:
@@ -230,7 +235,7 @@ def test_one_engine_that_has_cut_is_no_reason_to_stop():
 
 @pytest.mark.parametrize("wrong", ["gap", "missing event", "order", "stranger", "short"])
 def test_a_chunk_that_does_not_fit_together_is_found(wrong):
-    whole = MADE.chunk(0, 9)
+    whole = the_history().chunk(0, 9)
     check(whole, Position())
     batches, events = whole.batches, whole.events.copy()
     through = whole.through_seq

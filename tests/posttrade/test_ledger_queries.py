@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -24,16 +25,19 @@ from lockstep.posttrade.ledger.sink import LedgerSink
 from lockstep.posttrade.ledger.statement import DoesNotAddUp, PeriodEndsFirst, statement_of
 from lockstep.posttrade.ledger.statement_forms import as_csv, as_json, as_pdf, as_text, money
 from tests.all_features import ACCOUNTS
-from tests.posttrade.flows import history
+from tests.posttrade.flows import History, history
 
-MADE = history(21, 500)
+
+@cache
+def the_history() -> History:
+    return history(21, 500)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = SqlitePlace(tmp_path_factory.mktemp("ledger"))
     sink = LedgerSink(place.open(place.current()))
-    for chunk in MADE.chunks(25):
+    for chunk in the_history().chunks(25):
         sink.apply(chunk)
     sink.close()
     return place
@@ -48,7 +52,7 @@ def view(place):
 
 
 def test_portfolio_is_what_the_engine_says(view):
-    for account in MADE.engine.accounts():
+    for account in the_history().engine.accounts():
         made = view.portfolio(account.account)
         assert (made.cash, made.account.name) == (account.cash_micros, account.name)
         held = {one.instrument: one for one in made.holdings}
@@ -58,17 +62,19 @@ def test_portfolio_is_what_the_engine_says(view):
                 position.quantity_lots, position.cost_micros, position.realised_micros,
             )  # fmt: skip
             assert one.reserved_lots == position.reserved_lots
-            last = next(i.last_price_ticks for i in MADE.engine.instruments() if i.instrument == one.instrument)
+            last = next(
+                i.last_price_ticks for i in the_history().engine.instruments() if i.instrument == one.instrument
+            )
             assert one.mark_ticks == last
             assert one.unrealised == (one.value - one.cost if one.lots > 0 else one.value + one.cost) * bool(one.lots)
         assert made.equity == made.cash + sum(one.value for one in made.holdings)
-        assert made.position.seq == MADE.engine.last_seq
+        assert made.position.seq == the_history().engine.last_seq
 
 
 def test_postgresql_answers_what_sqlite_answers(view, postgres, tmp_path):
     other = PostgresPlace(postgres.url, tmp_path)
     sink = LedgerSink(other.open(1))
-    for chunk in MADE.chunks(25):
+    for chunk in the_history().chunks(25):
         sink.apply(chunk)
     sink.close()
     reader = other.reader(1)
@@ -323,7 +329,7 @@ def test_bean_check_accepts_the_exported_ledger_and_refuses_a_wrong_one(view, tm
 def test_a_rebuild_beside_the_live_one_is_swapped_in_whole(tmp_path):
     place = SqlitePlace(tmp_path)
     live = LedgerSink(place.open(place.current()))
-    chunks = list(MADE.chunks(40))
+    chunks = list(the_history().chunks(40))
     for chunk in chunks[:3]:
         live.apply(chunk)
     reader = place.reader(1)
