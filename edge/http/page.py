@@ -6,12 +6,12 @@ from typing import Final
 from aiohttp import web
 
 from lockstep.edge.http.cluster_watch import ClusterWatch
-from lockstep.edge.http.hosts import strange_host
 from lockstep.edge.http.page_socket import PageSocket
 from lockstep.edge.http.relay import Gateways
 from lockstep.edge.http.site import HEADERS, File, read_site
 from lockstep.edge.http.websocket import WebSocketDoor
 from lockstep.marketdata.shell import FeedShell
+from lockstep.runtime.http_connections import strange_host
 from lockstep.stream.messages import Release
 
 PATH: Final = "/page"
@@ -69,7 +69,8 @@ class Page:
         return answer
 
     def _strange_host(self, request: web.Request) -> web.Response | None:
-        why = strange_host(self._shell, request)
+        shell = self._shell
+        why = strange_host(request, open_to_all=shell.entitlements.open, host=shell.member.host)
         return web.Response(status=421, text=f"this page is {why}") if why else None
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:

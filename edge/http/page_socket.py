@@ -19,7 +19,6 @@ from lockstep.edge.http.websocket import (
     MESSAGES_PER_S,
     SocketWriter,
     WebSocketDoor,
-    pause_s,
 )
 from lockstep.marketdata.candle_query import listed_candles
 from lockstep.marketdata.feed_events import Refusal
@@ -29,6 +28,7 @@ from lockstep.runtime.access.callers import OPEN_CLIENT, TooManyLogins, Unauthen
 from lockstep.runtime.access.instruments import why_not
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.budget import BYTES_PER_POINT, Cost
+from lockstep.runtime.http_connections import pause_s
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code

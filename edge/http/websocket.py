@@ -6,32 +6,25 @@ before, and written to the transport in one call, once per turn and connection.
 
 import asyncio
 import contextlib
-import logging
-import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.log import server_logger
-from aiohttp.web_protocol import PayloadAccessError, RequestPayloadError
 
 from lockstep.edge.http.frames import close_frame, frame_of
-from lockstep.edge.http.hosts import Hosts, strange_host
 from lockstep.edge.http.requests import JsonFrames, request_of
 from lockstep.marketdata.feed_encoding import encode_closing
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
 from lockstep.marketdata.shell import FeedShell
-from lockstep.runtime import half_open
 from lockstep.runtime.access.instruments import why_not
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.budget import BYTES_PER_POINT, Cost
-from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.http_connections import HttpConnections, pause_s, strange_host
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.tokens import TooManyLogins, Unauthenticated
 from lockstep.runtime.topology import Principal
@@ -45,13 +38,13 @@ HANDSHAKES_PER_S: Final = 500
 HANDSHAKE_BURST: Final = 1_000
 MAX_CONNECTIONS: Final = 12_000
 """TCP connections, those without a WebSocket included."""
+MAX_OF_HOST: Final = 8_000
+"""TCP connections from one address."""
 MESSAGES_PER_S: Final = 50
 MESSAGE_BURST: Final = 200
 MAX_MESSAGE_BYTES: Final = 256 << 10
 MAX_READERS_OF_ONE: Final = 2_000
 """WebSockets of one principal, where the cluster knows who reads."""
-_HELLO_S: Final = 5.0
-"""A connection that has asked for nothing by then is closed."""
 _IDLE_S: Final = 30.0
 """One that has asked, and then asks for nothing for so long, is closed. A browser keeps some for its next request."""
 _HIGH_BYTES: Final = 64 << 10
@@ -60,33 +53,11 @@ _SEND_BUFFER_BYTES: Final = 128 << 10
 """Of the kernel, for one connection: what lies there is old when it arrives."""
 _LOOK_S: Final = 0.01
 _ABORT_S: Final = 1.0
-_BACKLOG: Final = 1_024
 _CLOSE_CODES: Final = {int(Code.SHUTTING_DOWN): 1001, int(Code.UNAVAILABLE): 1013, int(Code.BUSY): 4008}
 _WRONG: Final = 4000
 """What a client asked for can't be had; the reason says why."""
 
 GONE: Final = Refusal(int(Code.UNAUTHENTICATED), "the credential was revoked, changed, or is over: log in again", 0)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-_NO_HTTP: Final = (HttpProcessingError, RequestPayloadError, PayloadAccessError)
-
-
-class OfOurOwn(logging.Filter):
-    """Keeps what clients send that is no HTTP out of the log: it would fill it, with whatever they like."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """See `logging.Filter`."""
-        return not (record.exc_info and isinstance(record.exc_info[1], _NO_HTTP))
-
-
-_OF_OUR_OWN: Final = OfOurOwn()
-
-
-def pause_s(wait_ns: int) -> int:
-    """`Retry-After`: whole seconds, one more for every other one, so that not all come again together."""
-    return 1 + wait_ns // 1_000_000_000 + random.randrange(2)  # noqa: S311 - keeps no secret
 
 
 class SocketWriter:
@@ -158,16 +129,16 @@ class WebSocketDoor:
         """Those whose buffers are full."""
         self._readers: Counter[str] = Counter()
         """WebSockets of each principal."""
-        self._mute: dict[Any, None] = {}
-        """Protocols of new connections that have asked for nothing yet, oldest first."""
-        self._hosts = Hosts()
+        self.connections = HttpConnections(MAX_CONNECTIONS, MAX_OF_HOST, self._on_refused)
         self._last = self._last_framed = b""
-        server_logger.addFilter(_OF_OUR_OWN)
-        application = web.Application(middlewares=[self._hear])
+        application = web.Application(middlewares=[self.connections.hear])
         application.router.add_get(PATH, self.serve)
         for add_to in also:
             add_to(application)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=_IDLE_S)
+
+    def _on_refused(self) -> None:
+        self._shell.handshakes_refused += 1
 
     def framed(self, frame: bytes) -> bytes:
         """A frame of the feed as one of a WebSocket; the same one for all who get it in a row."""
@@ -177,62 +148,14 @@ class WebSocketDoor:
 
     async def open(self, host: str, port: int) -> None:
         """Listen. Raises EnvironmentFault: the port can't be had."""
-        await self._runner.setup()
-        assert self._runner.server is not None, "it is set up"
-        self._hosts.count(self._runner.server, self._on_too_many)
-        loop, tls = asyncio.get_running_loop(), self._shell.entrance.ssl_context()
-        try:
-            self._server = await loop.create_server(
-                self._connection,
-                host,
-                port,
-                backlog=_BACKLOG,
-                ssl=tls,
-                ssl_handshake_timeout=_HELLO_S if tls is not None else None,
-            )
-        except OSError as error:
-            await self._runner.cleanup()
-            remedy = "stop the program that uses it or choose another http_port"
-            raise EnvironmentFault(f"cannot listen on {host}:{port}: {error.strerror}; {remedy}") from error
-        half_open.end_half_open(self._server.sockets)
+        tls = self._shell.entrance.ssl_context()
+        self._server = await self.connections.listen(self._runner, host, port, tls)
         self._shell.spawn(self._watch())
 
     async def close(self) -> None:
         """Nobody comes in any more; connections that are left end."""
         self._server.close()
         await self._runner.cleanup()
-
-    def _connection(self) -> asyncio.BaseProtocol:
-        """The protocol of a new TCP connection, which has to ask for something soon."""
-        server = self._runner.server
-        assert server is not None, "the runner is set up"
-        protocol: Any = server()
-        loop = asyncio.get_running_loop()
-        full = len(server.connections) >= MAX_CONNECTIONS
-        oldest = next(iter(self._mute), None) if full else None
-        self._shell.handshakes_refused += full
-        if oldest is not None:
-            # Of those that only connect the oldest gives way: so whoever asks for something finds room.
-            del self._mute[oldest]
-            _drop(oldest)
-        if full and oldest is None:
-            loop.call_soon(_drop, protocol)
-        else:
-            self._mute[protocol] = None
-            loop.call_later(_HELLO_S, self._expect_hello, protocol)
-        made: asyncio.BaseProtocol = protocol
-        return made
-
-    def _on_too_many(self, protocol: Any) -> None:
-        """One address has as many connections as it may."""
-        self._mute.pop(protocol, None)
-        self._shell.handshakes_refused += 1
-        _drop(protocol)
-
-    def _expect_hello(self, protocol: Any) -> None:
-        if protocol in self._mute:
-            del self._mute[protocol]
-            _drop(protocol)
 
     async def _watch(self) -> None:
         """Notice whose buffer has room again: the transport says so to aiohttp alone."""
@@ -243,11 +166,6 @@ class WebSocketDoor:
                 self._shell.guarded(partial(self._shell.driver.on_ready, writer.reader))
 
     # ---- one connection ------------------------------------------------------------------------------------------
-
-    @web.middleware
-    async def _hear(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self._mute.pop(request.protocol, None)
-        return await handler(request)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """`GET /feed`."""
@@ -295,7 +213,8 @@ class WebSocketDoor:
 
     def refused(self, request: web.Request) -> web.Response | None:
         """Why a handshake is refused whoever it is, if it is: too many come, or a page of another host."""
-        strange = strange_host(self._shell, request)
+        shell = self._shell
+        strange = strange_host(request, open_to_all=shell.entitlements.open, host=shell.member.host)
         if strange:
             return web.Response(status=421, text=f"this feed is {strange}")
         return self._crowded() or self._foreign(request)
@@ -418,8 +337,3 @@ class WebSocketDoor:
             case _:
                 work = partial(driver.ping, reader, request.ping)
         return self._shell.guarded(work)
-
-
-def _drop(protocol: Any) -> None:
-    if protocol.transport is not None:
-        protocol.transport.abort()

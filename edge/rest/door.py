@@ -13,8 +13,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from lockstep.edge.http.hosts import strange_host
-from lockstep.edge.http.websocket import pause_s
 from lockstep.edge.rest.answers import Answer, Answers, Asked
 from lockstep.edge.rest.inputs import body_of, body_schema, checked, key_of, parameters_of
 from lockstep.edge.rest.operations import KEY_HEADER, OPERATIONS, PREFIX, Operation
@@ -22,6 +20,7 @@ from lockstep.edge.rest.principal import principal_of, require_account, require_
 from lockstep.edge.rest.problems import TYPE, Problem
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.budget import Budget, Cost, Left, used_up
+from lockstep.runtime.http_connections import pause_s, strange_host
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.topology import Principal
@@ -128,7 +127,8 @@ class RestDoor:
                 del self._under_way[name]
 
     async def _who(self, operation: Operation, request: web.Request) -> tuple[Principal, str | None]:
-        strange = strange_host(self._shell, request)
+        shell = self._shell
+        strange = strange_host(request, open_to_all=shell.entitlements.open, host=shell.member.host)
         if strange:
             raise Problem(Code.NOT_ENTITLED, strange, remedy="use the door's address, or list clients with tokens")
         origin = request.headers.get("Origin")

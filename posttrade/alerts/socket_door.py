@@ -6,9 +6,8 @@ says the number of the last one that it has seen, and misses none.
 """
 
 import asyncio
-import ipaddress
 import json
-from collections.abc import Awaitable, Callable
+import time
 from functools import partial
 from typing import Any, Final
 
@@ -21,7 +20,8 @@ from lockstep.posttrade.alerts.limits import Refused
 from lockstep.posttrade.alerts.sender import Asker
 from lockstep.runtime.access.entering import Entrance
 from lockstep.runtime.access.permissions import ALERT_SOCKET
-from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.budget import Cost
+from lockstep.runtime.http_connections import HttpConnections, pause_s, strange_host
 from lockstep.runtime.tokens import TooManyLogins, Unauthenticated
 from lockstep.runtime.topology import Principal
 
@@ -33,9 +33,8 @@ TAKEN_S: Final = 30.0
 _PING_S: Final = 20.0
 MOST_CONNECTIONS: Final = 3_000
 """TCP connections, those without a WebSocket included."""
-HELLO_S: Final = 5.0
-"""A connection that has asked for nothing by then is closed."""
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+MOST_OF_HOST: Final = 2_000
+"""TCP connections from one address."""
 _MOST_HEARD: Final = 1 << 10
 """Bytes of one message of a client, which has nothing to say."""
 _GONE, _SLOW, _WRONG, _OVER = 4001, 4008, 4000, 1001
@@ -50,9 +49,8 @@ class SocketDoor:
         self._hub = hub
         self._entrance = entrance
         self._open: set[web.WebSocketResponse] = set()
-        self._mute: set[Any] = set()
-        """Protocols of new connections that have asked for nothing yet."""
-        application = web.Application(middlewares=[self._heard])
+        self._connections = HttpConnections(MOST_CONNECTIONS, MOST_OF_HOST)
+        application = web.Application(middlewares=[self._connections.hear])
         application.router.add_get(PATH, self.serve)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=10)
 
@@ -62,17 +60,7 @@ class SocketDoor:
         Raises:
             EnvironmentFault: the port can't be had.
         """
-        await self._runner.setup()
-        tls = self._entrance.ssl_context()
-        try:
-            self._server = await asyncio.get_running_loop().create_server(
-                self._connection, self._host, port, backlog=256, ssl=tls,
-                ssl_handshake_timeout=None if tls is None else HELLO_S,
-            )  # fmt: skip
-        except OSError as error:
-            await self._runner.cleanup()
-            text = f"cannot listen on {self._host}:{port}: {error.strerror}; stop the program that uses it or choose "
-            raise EnvironmentFault(f"{text}another http_port") from error
+        self._server = await self._connections.listen(self._runner, self._host, port, self._entrance.ssl_context())
 
     async def close(self) -> None:
         """Nobody comes in any more; those that are there are sent away."""
@@ -80,30 +68,6 @@ class SocketDoor:
         for one in list(self._open):
             await _end(one, _OVER, "this process ends")
         await self._runner.cleanup()
-
-    def _connection(self) -> asyncio.BaseProtocol:
-        """The protocol of a new TCP connection, which has to ask for something soon."""
-        server = self._runner.server
-        assert server is not None, "the runner is set up"
-        protocol: Any = server()
-        loop = asyncio.get_running_loop()
-        if len(server.connections) >= MOST_CONNECTIONS:
-            loop.call_soon(_drop, protocol)
-        else:
-            self._mute.add(protocol)
-            loop.call_later(HELLO_S, self._expect_hello, protocol)
-        made: asyncio.BaseProtocol = protocol
-        return made
-
-    def _expect_hello(self, protocol: Any) -> None:
-        if protocol in self._mute:
-            self._mute.discard(protocol)
-            _drop(protocol)
-
-    @web.middleware
-    async def _heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self._mute.discard(request.protocol)
-        return await handler(request)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """`GET /alerts`."""
@@ -113,6 +77,11 @@ class SocketDoor:
         principal = await self._who(request)
         if isinstance(principal, web.Response):
             return principal
+        budget = self._entrance.entitlements.budgets.of(principal)
+        wait_ns = 0 if budget is None else budget.take(Cost.LOGIN, time.monotonic_ns())
+        if wait_ns:
+            text = f"the budget of {principal.name!r} is used up; open fewer WebSockets a second"
+            return web.Response(status=429, text=text, headers={"Retry-After": str(pause_s(wait_ns))})
         said = request.query.get("after")
         if said is not None and not (said.isascii() and said.isdecimal() and len(said) < 19):
             return web.Response(status=400, text="after is the number of a firing")
@@ -134,14 +103,8 @@ class SocketDoor:
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.host:
             return web.Response(status=403, text=f"pages of {origin[:200]} may not read this")
-        name = request.url.host or ""
-        if not self._entrance.entitlements.open or name in ("localhost", self._host):
-            return None
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return web.Response(status=421, text="not served under this name: the cluster lists no clients")
-        return None
+        strange = strange_host(request, open_to_all=self._entrance.entitlements.open, host=self._host)
+        return web.Response(status=421, text=strange) if strange else None
 
     async def _who(self, request: web.Request) -> Principal | web.Response:
         said = request.headers.get("Authorization")
@@ -226,8 +189,3 @@ async def _end(socket: web.WebSocketResponse, code: int, text: str) -> None:
 
 def _cancel(work: "asyncio.Future[None]") -> None:
     work.cancel()
-
-
-def _drop(protocol: Any) -> None:
-    if protocol.transport is not None:
-        protocol.transport.abort()

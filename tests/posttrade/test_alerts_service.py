@@ -4,7 +4,6 @@ import asyncio
 import http.server
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,25 +17,22 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from lockstep.alerts import AlertsClient, AsyncAlertsClient, definition
 from lockstep.errors import Refused, Unavailable
 from lockstep.ops.local.ports import HOST, free_ports
+from lockstep.posttrade.alerts import socket_door
 from lockstep.posttrade.alerts.process import FILE, serve
 from lockstep.posttrade.alerts.rebuild import place_webhooks, take_over
 from lockstep.posttrade.alerts.sink import AlertsSink
 from lockstep.posttrade.alerts.store import Store
+from lockstep.runtime import http_connections
+from lockstep.runtime.budget import Cost
 from lockstep.runtime.process import open_log
 from lockstep.runtime.stop_request import StopRequest
-from lockstep.runtime.topology import Access, Alerts, Client, Topology
+from lockstep.runtime.topology import Access, Alerts, Client, Limits, Topology
 from tests.posttrade.flows import History, history
+from tests.posttrade.patience import wait_for
 from tests.posttrade.served import ServedEngine, served, topology_of
 
 PATIENCE_S = 60.0
 TOKENS = {1: "token-one", 2: "token-two"}
-
-
-def wait_for(condition: Any, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.02)
 
 
 class Receiver:
@@ -253,6 +249,36 @@ def test_the_websocket_gives_each_firing_once_to_whom_it_belongs(running, engine
     assert asyncio.run(status(protocols=("lockstep.alerts", f"bearer.{TOKENS[2]}"))) == 101
     headers = {"Authorization": f"Bearer {TOKENS[1]}", "Origin": "https://elsewhere.example"}
     assert asyncio.run(status(headers=headers)) == 403
+
+
+def test_websockets_and_connections_of_one_are_bounded(tmp_path, engine, monkeypatch):
+    monkeypatch.setattr(socket_door, "MOST_OF_HOST", 3)
+    monkeypatch.setattr(http_connections, "HELLO_S", 1.0)
+
+    async def test(running: Running) -> None:
+        host, port = running.socket.removeprefix("http://").removesuffix("/alerts").split(":")
+        held = [await asyncio.open_connection(host, int(port)) for _ in range(3)]
+        reader, writer = await asyncio.open_connection(host, int(port))
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b"", "it is closed as soon as it is made"
+        writer.close()
+        for silent, other in held:
+            assert await asyncio.wait_for(silent.read(), PATIENCE_S) == b"", "it has asked for nothing"
+            other.close()
+        headers = {"Authorization": f"Bearer {TOKENS[1]}"}
+        async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
+            for _ in range(100):
+                async with session.get(running.socket, headers=headers) as answer:
+                    # This is no WebSocket; what each costs is taken before that is seen.
+                    if answer.status == 429:
+                        assert int(answer.headers["Retry-After"]) >= 1
+                        return
+                    assert answer.status == 426
+        pytest.fail("a hundred logins cost nothing")
+
+    running = Running(tmp_path / "alerts", engine)
+    running.topology = replace(running.topology, limits=Limits(budget_per_s=Cost.LOGIN))
+    with running.up():
+        asyncio.run(test(running))
 
 
 def test_a_webhook_gets_each_firing_signed_in_order_and_again_after_failures(running, engine, receiver):

@@ -10,10 +10,11 @@ import aiohttp
 import grpc
 import pytest
 
-from lockstep.edge.http import page_socket, websocket
+from lockstep.edge.http import page_socket
 from lockstep.edge.http.page import Page
 from lockstep.edge.http.websocket import WebSocketDoor
 from lockstep.ops.local.ports import free_ports
+from lockstep.runtime import http_connections
 from lockstep.runtime.topology import Client, Member, ProcessKind, Topology
 from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code
 from lockstep.v1 import accounts_pb2, common_pb2, feed_pb2, orders_pb2, page_pb2
@@ -391,7 +392,7 @@ def test_questions_are_answered_with_their_number_or_a_reason() -> None:
 
 
 def test_a_browsers_connection_that_has_asked_is_kept_for_its_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "_HELLO_S", 0.1)
+    monkeypatch.setattr(http_connections, "HELLO_S", 0.1)
 
     async def test(site: Any) -> None:
         port = int(site.url.rpartition(":")[2])

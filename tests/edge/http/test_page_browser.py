@@ -189,6 +189,7 @@ def test_a_kill_of_the_primary_shows_as_an_epoch_while_prices_go_on(visit: Any, 
     assert market.cluster.wait_until_whole(60)
 
 
+@pytest.mark.slow
 def test_the_page_survives_the_loss_of_gateway_and_feed(visit: Any, market: Any) -> None:
     visitor = visit()
     visitor.order("Buy", 1, "96.00")
@@ -207,6 +208,7 @@ def test_the_page_survives_the_loss_of_gateway_and_feed(visit: Any, market: Any)
     visitor.wrong = [text for text in visitor.wrong if "WebSocket connection" not in text]
 
 
+@pytest.mark.slow
 def test_frames_at_a_thousand_updates_a_second(visit: Any, market: Any) -> None:
     plan = DemoMarketPlan(
         market.cluster.gateway_addresses, seed=2, rate=UPDATES_PER_S, instruments=(1,), auctions=False
@@ -244,7 +246,7 @@ def test_frames_at_a_thousand_updates_a_second(visit: Any, market: Any) -> None:
         busy.stop()
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("theme", [pytest.param("dark", marks=pytest.mark.slow), "light"])
 def test_axe_finds_nothing_serious(visit: Any, theme: str) -> None:
     checker = axe()
     visitor = visit(color_scheme=theme)

@@ -26,6 +26,7 @@ from lockstep.marketdata.feed_beginning import Start
 from lockstep.marketdata.feed_events import Refusal, Started
 from lockstep.marketdata.machine import FeedMachine as Machine
 from lockstep.ops.local.ports import free_ports
+from lockstep.runtime import http_connections
 from lockstep.runtime.access.jwt_login import LEEWAY_S
 from lockstep.runtime.access.registry import Credential, Entry, Registry
 from lockstep.runtime.tokens import Entitlements
@@ -265,7 +266,7 @@ def test_handshakes_connections_and_messages_have_bounds(monkeypatch: pytest.Mon
 
 
 def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "_HELLO_S", 0.1)
+    monkeypatch.setattr(http_connections, "HELLO_S", 0.1)
 
     async def test(site: Any) -> None:
         host, port = site.url.removeprefix("http://").removesuffix("/feed").split(":")

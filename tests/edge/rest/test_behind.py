@@ -63,7 +63,7 @@ class Feed:
         self.machine = SimpleNamespace(epoch=1, seq=seq, hub=hub, serves=True)
         self.engines = Engines(world)
         self.topology = SimpleNamespace(gateways=())
-        self.member = SimpleNamespace(id=1)
+        self.member = SimpleNamespace(id=1, host="127.0.0.1")
 
     def why_not_serving(self) -> str:
         return ""

@@ -9,12 +9,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lockstep.edge.http import hosts, websocket
+from lockstep.edge.http import websocket
 from lockstep.edge.http.websocket import WebSocketDoor
 from lockstep.edge.rest import door
 from lockstep.edge.rest.door import RestDoor
 from lockstep.ops.local.ports import free_ports
-from lockstep.runtime import budget, half_open, tokens
+from lockstep.runtime import budget, half_open, http_connections, tokens
 from lockstep.runtime.access.registry import Credential, Entry, Registry
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.secret_hash import hash_secret, make_key
@@ -34,7 +34,7 @@ def served(test: Any, clients: tuple[Client, ...] = CLIENTS) -> None:
     async def run() -> None:
         shell: Any = Shell(clients=clients)
         shell.topology = SimpleNamespace(gateways=())
-        shell.member = SimpleNamespace(id=1, name="feed-1")
+        shell.member = SimpleNamespace(id=1, name="feed-1", host="127.0.0.1")
         shell.why_not_serving = lambda: ""
         rest = RestDoor(shell)
         server = WebSocketDoor(shell, also=(rest.add_to,))
@@ -146,7 +146,7 @@ def test_a_fault_of_the_door_is_500_and_says_nothing_of_itself():
 
 
 def test_a_connection_that_has_asked_stays_and_one_that_has_not_is_closed(monkeypatch):
-    monkeypatch.setattr(websocket, "_HELLO_S", 0.3)
+    monkeypatch.setattr(http_connections, "HELLO_S", 0.3)
     monkeypatch.setattr(websocket, "_IDLE_S", 0.3)
 
     async def test(site: Any) -> None:
@@ -170,7 +170,7 @@ def test_a_connection_that_has_asked_stays_and_one_that_has_not_is_closed(monkey
     "before", [b"", b"GET /v1/cluster HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n\r\n"]
 )
 def test_a_request_that_comes_a_letter_at_a_time_is_waited_for_no_longer_than_one_that_stays_away(monkeypatch, before):
-    monkeypatch.setattr(websocket, "_HELLO_S", 0.5)
+    monkeypatch.setattr(http_connections, "HELLO_S", 0.5)
     monkeypatch.setattr(websocket, "_IDLE_S", 0.5)
 
     async def test(site: Any) -> None:
@@ -322,7 +322,7 @@ def test_who_is_limited_to_instruments_reads_prices_of_no_others_at_any_http_doo
 
 
 def test_one_address_has_a_bounded_number_of_connections_and_they_are_free_again(monkeypatch) -> None:
-    monkeypatch.setattr(hosts, "MAX_OF_HOST", 3)
+    monkeypatch.setattr(websocket, "MAX_OF_HOST", 3)
 
     async def test(site: Any) -> None:
         held = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(3)]
@@ -331,14 +331,14 @@ def test_one_address_has_a_bounded_number_of_connections_and_they_are_free_again
         writer.close()
         held[0][1].close()
         async with asyncio.timeout(20):
-            while site.server._hosts.of["127.0.0.1"] > 2:  # noqa: ASYNC110 - the door has no event
+            while site.server.connections.of["127.0.0.1"] > 2:  # noqa: ASYNC110 - the door has no event
                 await asyncio.sleep(0.01)
         assert (await get(site, "/v1/cluster"))[0] == 200
         for _, one in held:
             one.close()
         await site.http.close()
         async with asyncio.timeout(20):
-            while site.server._hosts.of or site.server._hosts._host_of:  # noqa: ASYNC110 - the door has no event
+            while site.server.connections.of or site.server.connections._host_of:  # noqa: ASYNC110 - the door has no event
                 await asyncio.sleep(0.01)
 
     served(test)
