@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ class Running:
         return AlertsClient(self.address, token=TOKENS[number])
 
 
+def has(got: list[Any], many: int) -> bool:
+    return len(got) >= many
+
+
+def delivered(client: AlertsClient, last: int) -> bool:
+    return bool(client.webhooks()[0].delivered == last)
+
+
 def answers(client: AlertsClient) -> bool:
     try:
         client.alerts()
@@ -204,7 +213,7 @@ def test_a_stream_goes_on_over_the_end_of_the_process(tmp_path, engine):
                     if batches == 60:
                         client.create(definition("fill", account=1))
                     last = client.firings().last
-                    wait_for(lambda last=last: len(got) >= last, f"firing {last}")
+                    wait_for(partial(has, got, last), f"firing {last}")
         assert got == list(range(1, last + 1))
         assert last > 10
     finally:
@@ -314,7 +323,7 @@ def test_a_webhook_goes_on_where_it_was_after_the_end_of_the_process(tmp_path, e
             reach(running, engine, batches)
             with running.client() as client:
                 last = client.firings().last
-                wait_for(lambda client=client, last=last: client.webhooks()[0].delivered == last, "deliveries")
+                wait_for(partial(delivered, client, last), "deliveries")
     assert [json.loads(body)["data"]["number"] for _, body in receiver.got] == [str(n) for n in range(1, last + 1)]
 
 

@@ -11,30 +11,19 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
 import grpc
-import grpc.aio
 from typing_extensions import Self
 
-from lockstep.arguments import U32, U64, bearer_token, integer
-from lockstep.channel import parse_addresses
-from lockstep.enums import Code
+from lockstep.arguments import U32, U64, integer
 from lockstep.errors import Refused, Unavailable
+from lockstep.follower_calls import TIMEOUT_S, aio_channel_to, channel_to, metadata_of, raised
 from lockstep.v1 import alerts_pb2, alerts_pb2_grpc
 
-_TIMEOUT_S: Final = 10.0
-_CODE: Final = "lockstep-code"
 _AGAIN: Final = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED,
 )
 _PAUSE_S: Final = 0.2
-_OPTIONS: Final = (
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.use_local_subchannel_pool", 1),
-)
 
 
 def definition(
@@ -101,10 +90,8 @@ def _word(prefix: str, enum: Any, name: str, said: str) -> Any:
 class _Requests:
     """What both clients ask."""
 
-    def __init__(self, address: str, token: "str | None", timeout_s: float) -> None:
-        (self._address,) = parse_addresses((address,))
-        token = bearer_token(token)
-        self._metadata = () if not token else (("authorization", f"Bearer {token}"),)
+    def __init__(self, token: "str | None", timeout_s: float) -> None:
+        self._metadata = metadata_of(token)
         self._timeout_s = timeout_s
 
     def _follow_request(self, after: "int | None") -> "alerts_pb2.FollowFiringsRequest":
@@ -112,12 +99,7 @@ class _Requests:
 
 
 def _raised(error: Any) -> "Refused | Unavailable":
-    """What a failed call means."""
-    text = error.details() or error.code().name
-    if error.code() in _AGAIN:
-        return Unavailable(f"the alerts: {text}")
-    said = str(dict(error.trailing_metadata() or ()).get(_CODE, ""))
-    return Refused(int(said) if said.isdigit() else Code.NOT_SUPPORTED, text)
+    return raised(error, "the alerts", _AGAIN)
 
 
 class AlertsClient(_Requests):
@@ -137,7 +119,7 @@ class AlertsClient(_Requests):
         *,
         token: "str | None" = None,
         credentials: "grpc.ChannelCredentials | None" = None,
-        timeout_s: float = _TIMEOUT_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """
         Args:
@@ -146,11 +128,8 @@ class AlertsClient(_Requests):
             credentials: TLS credentials (`tls_credentials`); None: the connection is plaintext.
             timeout_s: how long an answer may take.
         """
-        super().__init__(address, token, timeout_s)
-        if credentials is None:
-            self._channel = grpc.insecure_channel(self._address, options=_OPTIONS)
-        else:
-            self._channel = grpc.secure_channel(self._address, credentials, options=_OPTIONS)
+        super().__init__(token, timeout_s)
+        self._channel = channel_to(address, credentials)
         self._stub: Any = alerts_pb2_grpc.AlertsStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -212,9 +191,9 @@ class AlertsClient(_Requests):
                     after = one.number
                     yield one
             except grpc.RpcError as error:
-                raised = _raised(error)
-                if not isinstance(raised, Unavailable):
-                    raise raised from None
+                failure = _raised(error)
+                if not isinstance(failure, Unavailable):
+                    raise failure from None
             time.sleep(_PAUSE_S)
 
     def put_watchlist(self, name: str, instruments: "Sequence[int]") -> None:
@@ -267,13 +246,10 @@ class AsyncAlertsClient(_Requests):
         *,
         token: "str | None" = None,
         credentials: "grpc.ChannelCredentials | None" = None,
-        timeout_s: float = _TIMEOUT_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
-        super().__init__(address, token, timeout_s)
-        if credentials is None:
-            self._channel = grpc.aio.insecure_channel(self._address, options=_OPTIONS)
-        else:
-            self._channel = grpc.aio.secure_channel(self._address, credentials, options=_OPTIONS)
+        super().__init__(token, timeout_s)
+        self._channel = aio_channel_to(address, credentials)
         self._stub: Any = alerts_pb2_grpc.AlertsStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -325,9 +301,9 @@ class AsyncAlertsClient(_Requests):
                     after = one.number
                     yield one
             except grpc.RpcError as error:
-                raised = _raised(error)
-                if not isinstance(raised, Unavailable):
-                    raise raised from None
+                failure = _raised(error)
+                if not isinstance(failure, Unavailable):
+                    raise failure from None
             await asyncio.sleep(_PAUSE_S)
 
     async def put_watchlist(self, name: str, instruments: "Sequence[int]") -> None:

@@ -11,14 +11,9 @@ from typing import Any, Final
 import grpc
 
 from lockstep.arguments import U32, U64, integer
-from lockstep.channel import parse_addresses
-from lockstep.enums import Code
-from lockstep.errors import Refused, Unavailable
+from lockstep.follower_calls import TIMEOUT_S, channel_to, metadata_of, raised
 from lockstep.v1 import ledger_pb2, ledger_pb2_grpc
 
-_TIMEOUT_S: Final = 10.0
-_CODE: Final = "lockstep-code"
-_MOST: Final = 64 << 20
 _AGAIN: Final = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -60,7 +55,7 @@ class LedgerClient:
         *,
         token: "str | None" = None,
         credentials: "grpc.ChannelCredentials | None" = None,
-        timeout_s: float = _TIMEOUT_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """
         Args:
@@ -69,14 +64,9 @@ class LedgerClient:
             credentials: TLS credentials (`tls_credentials`); None: the connection is plaintext.
             timeout_s: how long an answer may take.
         """
-        (parsed,) = parse_addresses((address,))
-        options = [("grpc.max_receive_message_length", _MOST)]
-        if credentials is None:
-            self._channel = grpc.insecure_channel(parsed, options=options)
-        else:
-            self._channel = grpc.secure_channel(parsed, credentials, options=options)
+        self._channel = channel_to(address, credentials)
         self._stub: Any = ledger_pb2_grpc.LedgerStub(self._channel)
-        self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+        self._metadata = metadata_of(token)
         self._timeout_s = timeout_s
 
     def __enter__(self) -> "LedgerClient":
@@ -196,12 +186,7 @@ class LedgerClient:
         try:
             return method(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
-            call: Any = error
-            text = call.details() or call.code().name
-            if call.code() in _AGAIN:
-                raise Unavailable(f"the ledger: {text}") from None
-            said = str(dict(call.trailing_metadata() or ()).get(_CODE, ""))
-            raise Refused(int(said) if said.isdigit() else Code.NOT_SUPPORTED, text) from None
+            raise raised(error, "the ledger", _AGAIN) from None
 
 
 def _account(account: int) -> int:
