@@ -1,6 +1,7 @@
 """What a Logon has to say. Pure."""
 
 from lockstep.edge.fix import tags
+from lockstep.edge.fix.checks import is_repeated
 from lockstep.edge.fix.formats import natural
 from lockstep.edge.fix.times import timestamp_ns
 from lockstep.edge.fix.values import Claim, Numbers, Profile
@@ -41,6 +42,12 @@ def fault_of_terms(message: Message, profile: Profile) -> str:
     """Why a Logon whose sender is known is answered by a Logout; empty if it is not."""
     if message.value(tags.ENCRYPT_METHOD) != b"0":
         return "EncryptMethod (98) must be 0: use TLS"
+    if is_repeated(message):
+        # It would open, or reset, what another Logon did before.
+        return "PossDupFlag (43) must not be Y in a Logon: send a new one"
+    version = profile.dictionary.appl_version
+    if version and message.value(tags.DEFAULT_APPL_VER_ID) != version:
+        return f"DefaultApplVerID (1137) must be {version.decode()}"
     if resets(message) and natural(message.value(tags.MSG_SEQ_NUM)) != 1:
         return "MsgSeqNum (34) must be 1 with ResetSeqNumFlag (141)"
     every_s = natural(message.value(tags.HEART_BT_INT))

@@ -7,6 +7,8 @@ from lockstep.edge.fix.times import NS
 
 GAP_NS: Final = 30 * NS
 """Without progress for so long, missing messages are requested again."""
+UNFINISHED_NS: Final = 30 * NS
+"""At most so long after its first byte, and no longer than the other side may be silent, a message has to be whole."""
 GAP_REQUESTS: Final = 3
 """So often in all; then the session logs out."""
 
@@ -18,6 +20,7 @@ class Due(Enum):
     HEARTBEAT = "a heartbeat"
     TEST = "a TestRequest"
     REQUEST = "another ResendRequest"
+    UNFINISHED = "a message that began does not end"
     UNANSWERED = "what is missing was requested often enough"
     SILENCE = "the other side is gone"
 
@@ -31,11 +34,19 @@ class Pulse:
         self._heard_ns = self._said_ns = self._gap_ns = now_ns
         self._tested_ns = 0
         self._requests = 0
+        self._began_ns: int | None = None
 
     def heard(self, now_ns: int) -> None:
-        """Something came."""
+        """A message came, whole. Bytes that are none, or not yet, are no word of the other side."""
         self._heard_ns = now_ns
         self._tested_ns = 0
+
+    def holds(self, now_ns: int, *, anything: bool, new: bool) -> None:
+        """Whether the beginning of a message waits for its rest, and whether it is `new`: one before it has ended."""
+        if not anything:
+            self._began_ns = None
+        elif new or self._began_ns is None:
+            self._began_ns = now_ns
 
     def said(self, now_ns: int) -> None:
         """Something was sent."""
@@ -52,6 +63,8 @@ class Pulse:
 
     def due(self, now_ns: int, *, gap: bool) -> Due:
         """What is due. `gap`: something was requested that has not come."""
+        if self._began_ns is not None and now_ns - self._began_ns >= self._whole_ns:
+            return Due.UNFINISHED
         if gap and now_ns - self._gap_ns >= GAP_NS:
             return Due.REQUEST if self._requests < GAP_REQUESTS else Due.UNANSWERED
         if not self.every_ns:
@@ -66,10 +79,17 @@ class Pulse:
     def next_ns(self, *, gap: bool) -> int | None:
         """When something is due, if nothing happens before; None if never."""
         ends = [self._gap_ns + GAP_NS] if gap else []
+        if self._began_ns is not None:
+            ends.append(self._began_ns + self._whole_ns)
         if self.every_ns:
             silent_ns = self._tested_ns + self.every_ns if self._tested_ns else self._heard_ns + self._quiet_ns
             ends += (self._said_ns + self.every_ns, silent_ns)
         return min(ends, default=None)
+
+    @property
+    def _whole_ns(self) -> int:
+        """So long a message may take from its first byte to its last."""
+        return min(UNFINISHED_NS, self._quiet_ns) if self.every_ns else UNFINISHED_NS
 
     @property
     def _quiet_ns(self) -> int:

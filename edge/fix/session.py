@@ -33,6 +33,7 @@ from lockstep.edge.fix.values import (
     CHECKING_NS,
     GREETING_NS,
     LOGOUT_NS,
+    MAX_NUMBER,
     NOTHING,
     TEST_ID,
     Accepted,
@@ -94,9 +95,10 @@ class Session(Side):
     # ---- frames ------------------------------------------------------------------------------------------------------
 
     def _on_bytes(self, data: bytes) -> None:
-        self._pulse.heard(self._now_ns)
-        for frame in self._framer.feed(data):
+        frames = self._framer.feed(data)
+        for frame in frames:
             self._on_frame(frame)
+        self._pulse.holds(self._now_ns, anything=self._framer.held > 0, new=bool(frames))
 
     def _on_frame(self, frame: Frame) -> None:
         match self.state:
@@ -122,6 +124,7 @@ class Session(Side):
                 self._logout(frame.why)
                 self._end(Befell.ENDED, frame.why)
             case Message():
+                self._pulse.heard(self._now_ns)
                 self._on_message(frame)
 
     def _on_greeting(self, frame: Frame) -> None:
@@ -146,7 +149,7 @@ class Session(Side):
         if self.state is not State.GREETING or not profile.initiates:
             return
         self._move(Befell.CALLED)
-        self._begin_with(numbers, reset=profile.reset_on_logon)
+        self._begin_with(restarted(numbers, self._now_ns) if profile.reset_on_logon else numbers)
         expected = self.numbers.next_in if profile.negotiates else 0
         fields = logon_fields(
             profile,
@@ -162,7 +165,10 @@ class Session(Side):
         if not isinstance(frame, Message):
             self._end(Befell.NO_LOGON, frame.why)
         elif frame.kind == tags.LOGOUT:
-            if natural(frame.value(tags.MSG_SEQ_NUM)) == self.numbers.next_in:
+            own = frame.begin == self._profile.dictionary.begin and (
+                fault_of_sender(frame, self._profile, self._peer, self._now_ns) is None
+            )
+            if own and natural(frame.value(tags.MSG_SEQ_NUM)) == self.numbers.next_in:
                 self._advance()
             self._end(Befell.REFUSED, text_of(frame) or "it was logged out")
         else:
@@ -181,9 +187,8 @@ class Session(Side):
             return
         self._move(Befell.ACCEPTED)
         self._peer = logon.value(tags.SENDER_COMP_ID) or b""
-        valid = not fault_of_terms(logon, self._profile)
-        self._begin_with(numbers, reset=valid and (self._profile.reset_on_logon or resets(logon)))
-        self._open(logon)
+        self._begin_with(numbers)
+        self._open(logon, reset=self._profile.reset_on_logon or resets(logon))
         ahead, self._ahead = self._ahead, []
         for frame in ahead:
             self._on_frame(frame)
@@ -197,13 +202,18 @@ class Session(Side):
             self._say(tags.LOGOUT, text_field(refused.text))
         self._end(Befell.REFUSED, refused.text)
 
-    def _open(self, logon: Message) -> None:
-        """Negotiate numbers with a Logon whose sender is who it says. The state is OPEN."""
-        numbers = self.numbers
+    def _open(self, logon: Message, *, reset: bool = False) -> None:
+        """Negotiate numbers with a Logon whose sender is who it says. The state is OPEN.
+
+        One that is refused resets nothing: all is looked at before.
+        """
+        numbers = restarted(self.numbers, self._now_ns) if reset else self.numbers
         fault = fault_of_terms(logon, self._profile) or fault_of_numbers(logon, numbers)
         if fault:
             self._logout(fault)
             return
+        if reset:
+            self._begin_with(numbers)
         self._out.opened = True
         self._pulse.heard(self._now_ns)
         self._pulse.every_ns = (natural(logon.value(tags.HEART_BT_INT)) or 0) * NS
@@ -232,22 +242,17 @@ class Session(Side):
     def _on_logon_again(self, message: Message, seq: int) -> None:
         """A Logon in a session that is open may only reset its numbers."""
         fault = self._profile.dictionary.fault(message)
-        terms = fault_of_terms(message, self._profile)
         if fault is not None:
             self._reject(message, fault, seq)
         elif not resets(message) or self._profile.initiates:
             self._logout("a Logon came while logged on; only one with ResetSeqNumFlag (141) may, to an acceptor")
-        elif terms:
-            self._logout(terms)
         elif self.state is State.OPEN:
-            self._begin_with(self.numbers, reset=True)
-            self._open(message)
+            self._open(message, reset=True)
 
-    def _begin_with(self, numbers: Numbers, *, reset: bool = False) -> None:
-        """These are the session's numbers, unless they start at one again."""
-        now_ns = self._now_ns
+    def _begin_with(self, numbers: Numbers) -> None:
+        """These are the session's numbers, unless a period began since: then they start at one again."""
         self.is_known = True
-        self.numbers = restarted(numbers, now_ns) if reset else in_period(numbers, self._profile, now_ns)
+        self.numbers = in_period(numbers, self._profile, self._now_ns)
         self._waiting.clear()
         self._resend = Resend(self.numbers.life)
 
@@ -261,12 +266,14 @@ class Session(Side):
             self._logout("Incorrect BeginString")
         elif seq is None:
             self._logout("MsgSeqNum (34) is missing, or no number")
-        elif message.kind == tags.LOGOUT:
+        elif message.kind == tags.LOGOUT and self.state is State.LEAVING:
             self._on_logout(message, seq)
         elif (fault := fault_of_sender(message, self._profile, self._peer, self._now_ns)) is not None:
             self._reject(message, fault, seq)
             self._logout("")
-        elif message.kind == tags.LOGON:
+        elif message.kind == tags.LOGOUT:
+            self._on_logout(message, seq)
+        elif message.kind == tags.LOGON and not is_repeated(message):
             self._on_logon_again(message, seq)
         elif message.kind == tags.SEQUENCE_RESET and message.value(tags.GAP_FILL_FLAG) != b"Y":
             self._on_reset(message, seq)
@@ -321,7 +328,8 @@ class Session(Side):
                 self._out.why.append(
                     f"message {natural(message.value(tags.REF_SEQ_NUM))} was rejected: {text_of(message)}"
                 )
-            case tags.HEARTBEAT:
+            case tags.HEARTBEAT | tags.LOGON:
+                # A Logon that is in sequence was sent before: it opens nothing again.
                 pass
             case _:
                 self._out.deliver.append(message)
@@ -330,6 +338,8 @@ class Session(Side):
         new = natural(message.value(tags.NEW_SEQ_NO)) or 0
         if new <= seq:
             self._reject(message, Fault(RejectReason.WRONG_VALUE), seq)
+        elif new > MAX_NUMBER:
+            self._reject(message, Fault(RejectReason.WRONG_VALUE, tags.NEW_SEQ_NO), seq)
         else:
             self._advance(new)
 
@@ -339,6 +349,8 @@ class Session(Side):
         new = natural(message.value(tags.NEW_SEQ_NO)) or 0
         if fault is None and new < self.numbers.next_in:
             fault = Fault(RejectReason.WRONG_VALUE)
+        if fault is None and new > MAX_NUMBER:
+            fault = Fault(RejectReason.WRONG_VALUE, tags.NEW_SEQ_NO)
         if fault is not None:
             self._say_reject(message, fault, seq)
         elif new > self.numbers.next_in:
@@ -357,6 +369,10 @@ class Session(Side):
 
     def _on_logout(self, message: Message, seq: int) -> None:
         """Whatever its number: what is missing is asked for after the next Logon."""
+        fault = self._profile.dictionary.fault(message)
+        if fault is not None and self.state is State.OPEN:
+            self._reject(message, fault, seq)
+            return
         if seq == self.numbers.next_in:
             self._advance()
         if self.state is State.OPEN:
@@ -408,6 +424,10 @@ class Session(Side):
                 self._request(first=False)
             case Due.UNANSWERED:
                 self._logout(f"message {self.numbers.next_in} was requested {GAP_REQUESTS} times and did not come")
+            case Due.UNFINISHED:
+                why = "a message has begun and does not end: is its BodyLength (9) right?"
+                self._logout(why)
+                self._end(Befell.ENDED, why)
             case Due.SILENCE:
                 self._end(Befell.SILENCE, "nothing came, not even after a TestRequest")
             case Due.NOTHING:

@@ -124,7 +124,7 @@ class Side:
             self._move(Befell.FAULT)
             self._since_ns = self._now_ns
             self._say(tags.LOGOUT, text_field(text))
-            self._out.why.append(text)
+            self._out.why.append(text or "it can't go on after what was rejected")
         self._at_fault = True
 
     def _leave(self, text: str) -> None:

@@ -17,6 +17,8 @@ CHECKING_NS: Final = 60 * NS
 """For a Logon to be looked at, and the session's numbers to be read."""
 LOGOUT_NS: Final = 10 * NS
 """For a Logout to be answered."""
+MAX_NUMBER: Final = 10**15
+"""As far as a SequenceReset may lead: numbers that can be read (18 digits) do not run out behind it."""
 CHUNK: Final = 256
 """Numbers of a resend that are fetched at once."""
 TEST_ID: Final = b"TEST"
