@@ -22,7 +22,8 @@ _COMMAND: Final = Layout(COMMAND)
 _MOST_PEAKS: Final = 1000
 _NOT_OF_A_CHILD: Final = ("flags", "display_lots", "min_lots")
 _NO_PARENT: Final = (
-    "parent_id is for plain orders that rest: DAY, GTC, GTD, no post_only, hidden, display_lots, min_lots"
+    "parent_id is for plain orders that rest: DAY, GTC, GTD, no post_only, hidden, cancel_on_halt, display_lots "
+    "or min_lots"
 )
 _RESTS: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 _TIFS: Final = {
@@ -157,6 +158,7 @@ class CommandBuilder(AdminCommands):
         stp: SelfTradePrevention | str = SelfTradePrevention.NONE,
         tag: int = 0,
         parent_id: int = 0,
+        cancel_on_halt: bool = False,
     ) -> int:
         """An order that waits until a trade reaches its stop price; then a market order, or one with a limit.
 
@@ -166,6 +168,7 @@ class CommandBuilder(AdminCommands):
             tif: DAY, GTC or GTD.
         """
         terms = {
+            "flags": OrderFlag.CANCEL_ON_HALT * switch("cancel_on_halt", cancel_on_halt),
             "stop_price_ticks": whole("stop_price_ticks", stop_price_ticks, 1, MAX_PRICE_TICKS),
             "parent_id": whole("parent_id", parent_id, 0, U64),
         }
@@ -191,6 +194,7 @@ class CommandBuilder(AdminCommands):
         expire_ns: int = 0,
         stp: SelfTradePrevention | str = SelfTradePrevention.NONE,
         tag: int = 0,
+        cancel_on_halt: bool = False,
     ) -> int:
         """A stop whose price follows the latest trade at a distance of `trail_ticks`.
 
@@ -198,6 +202,7 @@ class CommandBuilder(AdminCommands):
             stop_price_ticks: where it begins; 0: at that distance from the latest trade, which there must be.
         """
         terms = {
+            "flags": OrderFlag.CANCEL_ON_HALT * switch("cancel_on_halt", cancel_on_halt),
             "trail_ticks": whole("trail_ticks", trail_ticks, 1, MAX_PRICE_TICKS),
             "stop_price_ticks": whole("stop_price_ticks", stop_price_ticks, 0, MAX_PRICE_TICKS),
         }
@@ -221,6 +226,7 @@ class CommandBuilder(AdminCommands):
         stp: SelfTradePrevention | str = SelfTradePrevention.NONE,
         tag: int = 0,
         parent_id: int = 0,
+        cancel_on_halt: bool = False,
     ) -> int:
         """One cancels the other: a limit order that becomes a market order when a trade reaches its stop price.
 
@@ -232,6 +238,7 @@ class CommandBuilder(AdminCommands):
         """
         side = word(Side, "side", side)
         terms = {
+            "flags": OrderFlag.CANCEL_ON_HALT * switch("cancel_on_halt", cancel_on_halt),
             "price_ticks": whole("price_ticks", price_ticks, 1, MAX_PRICE_TICKS),
             "stop_price_ticks": whole("stop_price_ticks", stop_price_ticks, 1, MAX_PRICE_TICKS),
             "parent_id": whole("parent_id", parent_id, 0, U64),

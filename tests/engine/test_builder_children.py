@@ -32,6 +32,24 @@ def test_a_bracket_in_one_batch(engine_type: type[Any]) -> None:
     assert (order.client_order_id, order.stop_price_ticks, order.leaves_lots) == (2, 95, 10)
 
 
+def test_all_that_rests_or_waits_can_end_at_a_halt(engine_type: type[Any]) -> None:
+    driver = EngineDriver(engine_type())
+    put = driver.commands
+    put.define_instrument(instrument=1, symbol="ACME", tick_micros=10_000)
+    put.define_account(account=1, name="desk", unlimited_cash=True, unlimited_positions=True)
+    for at, halts in enumerate((True, False)):
+        waits: dict[str, Any] = ENTRY | {"side": "sell", "stop_price_ticks": 90, "cancel_on_halt": halts}
+        put.limit(**ENTRY, side="buy", price_ticks=100, client_order_id=1 + 10 * at, cancel_on_halt=halts)
+        put.stop(**waits, client_order_id=2 + 10 * at)
+        put.stop(**waits, limit_price_ticks=89, client_order_id=3 + 10 * at)
+        put.trailing_stop(**waits, trail_ticks=5, client_order_id=4 + 10 * at)
+        put.oco(**waits, price_ticks=120, client_order_id=5 + 10 * at)
+    list(driver.events(10))
+    put.set_phase(instrument=1, phase="halt")
+    assert [event.kind for event in driver.events(20)].count(EventKind.CANCELED) == 5
+    assert sorted(order.client_order_id for order in driver.engine.open_orders(1)) == [11, 12, 13, 14, 15]
+
+
 @pytest.mark.parametrize(
     ("method", "terms", "says"),
     [
@@ -45,6 +63,18 @@ def test_a_bracket_in_one_batch(engine_type: type[Any]) -> None:
         ("limit", {"side": "buy", "price_ticks": 5, "parent_id": 1, "tif": "ioc"}, "parent_id is for plain orders"),
         ("limit", {"side": "buy", "price_ticks": 5, "parent_id": 1, "hidden": True}, "parent_id is for plain orders"),
         ("limit", {"side": "buy", "price_ticks": 5, "parent_id": 1, "min_lots": 1}, "parent_id is for plain orders"),
+        ("limit", {"side": "buy", "price_ticks": 5, "parent_id": 1, "cancel_on_halt": True}, "no .* cancel_on_halt"),
+        (
+            "stop",
+            {"side": "buy", "stop_price_ticks": 5, "parent_id": 1, "cancel_on_halt": True},
+            "no .* cancel_on_halt",
+        ),
+        (
+            "oco",
+            {"side": "sell", "price_ticks": 5, "stop_price_ticks": 4, "parent_id": 1, "cancel_on_halt": True},
+            "no .* cancel_on_halt",
+        ),
+        ("stop", {"side": "buy", "stop_price_ticks": 5, "cancel_on_halt": 1}, "cancel_on_halt is 1"),
     ],
 )
 def test_what_can_not_be_right_is_a_value_error(method: str, terms: dict[str, Any], says: str) -> None:

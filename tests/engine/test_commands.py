@@ -95,6 +95,51 @@ def test_a_limit_order_is_refused_by_the_builder_exactly_if_every_engine_refuses
             {"trail_ticks": 5, "stop_price_ticks": 120},
             {"order_type": OrderType.TRAILING_STOP, "trail_ticks": 5, "stop_price_ticks": 120},
         ),
+        (
+            "oco",
+            {"price_ticks": 100, "stop_price_ticks": 120},
+            {"order_type": OrderType.OCO, "price_ticks": 100, "stop_price_ticks": 120},
+        ),
+        (
+            "limit",
+            {"price_ticks": 100, "cancel_on_halt": True},
+            {"order_type": OrderType.LIMIT, "price_ticks": 100, "flags": OrderFlag.CANCEL_ON_HALT},
+        ),
+        (
+            "stop",
+            {"stop_price_ticks": 120, "cancel_on_halt": True},
+            {"order_type": OrderType.STOP, "stop_price_ticks": 120, "flags": OrderFlag.CANCEL_ON_HALT},
+        ),
+        (
+            "stop",
+            {"stop_price_ticks": 120, "limit_price_ticks": 125, "cancel_on_halt": True},
+            {
+                "order_type": OrderType.STOP_LIMIT,
+                "stop_price_ticks": 120,
+                "price_ticks": 125,
+                "flags": OrderFlag.CANCEL_ON_HALT,
+            },
+        ),
+        (
+            "trailing_stop",
+            {"trail_ticks": 5, "stop_price_ticks": 120, "cancel_on_halt": True},
+            {
+                "order_type": OrderType.TRAILING_STOP,
+                "trail_ticks": 5,
+                "stop_price_ticks": 120,
+                "flags": OrderFlag.CANCEL_ON_HALT,
+            },
+        ),
+        (
+            "oco",
+            {"price_ticks": 100, "stop_price_ticks": 120, "cancel_on_halt": True},
+            {
+                "order_type": OrderType.OCO,
+                "price_ticks": 100,
+                "stop_price_ticks": 120,
+                "flags": OrderFlag.CANCEL_ON_HALT,
+            },
+        ),
     ],
 )
 def test_other_orders_are_refused_by_the_builder_exactly_if_every_engine_refuses_their_terms(
