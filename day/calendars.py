@@ -32,15 +32,26 @@ class Calendar:
 
     hours: tuple[Hours, ...]
     time_zone: str
+    before: Hours | None = None
+    """The business day in front of them; None: it is not known."""
+    after: Hours | None = None
+    """And the one behind them."""
 
 
 def calendar_of(segment: Segment, first: dt.date, last: dt.date) -> Calendar:
     """The business days from `first` to `last`. Takes about a second.
 
     Raises:
-        ScheduleFault: there is no such calendar, or it does not reach so far.
+        ScheduleFault: there is no such calendar, or it does not reach so far; or the segment says of a day that is none
+            how it differs. All its dates from a month before `first` on are looked at.
         EnvironmentFault: the library is not installed.
     """
+    named = [*segment.closures, *(date for date, _ in segment.early_closes)]
+    for date in named:
+        if not FIRST_DATE <= date <= LAST_DATE:
+            raise ScheduleFault(
+                f"segment {segment.name!r} names {date}; give dates between {FIRST_DATE} and {LAST_DATE}"
+            )
     if not FIRST_DATE <= first <= last <= LAST_DATE:
         raise ScheduleFault(f"{first} to {last} is no span of days between {FIRST_DATE} and {LAST_DATE}")
     try:
@@ -50,7 +61,8 @@ def calendar_of(segment: Segment, first: dt.date, last: dt.date) -> Calendar:
     try:
         # It wants a business day between its ends: those of a month beside are cut off again.
         wider = dt.timedelta(days=31)
-        found = get_calendar(segment.calendar, start=str(first - wider), end=str(last + wider))
+        begin, end = first - wider, max((last, *named)) + wider
+        found = get_calendar(segment.calendar, start=str(begin), end=str(end))
     except errors.InvalidCalendarName:
         raise ScheduleFault(
             f"segment {segment.name!r} has the unknown calendar {segment.calendar!r}; exchange-calendars knows such as "
@@ -60,8 +72,13 @@ def calendar_of(segment: Segment, first: dt.date, last: dt.date) -> Calendar:
         said = str(error).splitlines()[0]
         raise ScheduleFault(f"calendar {segment.calendar} of segment {segment.name!r}: {said}") from None
     zone = segment.time_zone or str(found.tz)
-    hours = tuple(one for one in _hours(found) if first <= one.date <= last)
-    return Calendar(_as_here(hours, segment, zone), zone)
+    hours = _as_here(_hours(found), segment, zone, begin)
+    return Calendar(
+        tuple(one for one in hours if first <= one.date <= last),
+        zone,
+        max((one for one in hours if one.date < first), key=lambda one: one.date, default=None),
+        min((one for one in hours if one.date > last), key=lambda one: one.date, default=None),
+    )
 
 
 def _hours(found: Any) -> list[Hours]:
@@ -81,9 +98,17 @@ def _moment(at_ns: int) -> int | None:
     return None if at_ns == _NEVER else at_ns
 
 
-def _as_here(hours: tuple[Hours, ...], segment: Segment, zone: str) -> tuple[Hours, ...]:
-    """With what the segment says otherwise than its calendar."""
+def _as_here(hours: list[Hours], segment: Segment, zone: str, begin: dt.date) -> tuple[Hours, ...]:
+    """With what the segment says otherwise than its calendar, whose days from `begin` on these are."""
     early, closed = dict(segment.early_closes), set(segment.closures)
+    days = {one.date for one in hours}
+    for key, dates in (("closures", closed), ("early_closes", early)):
+        for date in sorted(dates):
+            if date >= begin and date not in days:
+                raise ScheduleFault(
+                    f"{key} of segment {segment.name!r}: {date}, a {date:%A}, is no business day of "
+                    f"{segment.calendar} anyway; correct the date, or take it out"
+                )
     here = []
     for one in hours:
         if one.date in closed:

@@ -86,18 +86,18 @@ def _want(board: Board, plan: Plan, day: Day, instrument: int, now_ns: int) -> _
         due = plan.day(owed)
         return _Want(owed, END, due.end_ns if due else now_ns, _close(plan, instrument, standing, now_ns))
     latest = board.latest(number, instrument)
-    if latest is not None and latest > day.date:
-        return None
     step = day.current(now_ns)
+    if latest is not None and latest > day.date:
+        return "it is halted" if standing.held else None
     if step.code == END:
         if board.is_done(Mark(number, day.date, END), instrument):
-            return None
+            return _why_elsewhere(standing, step)
         return _Want(day.date, END, day.end_ns, _close(plan, instrument, standing, now_ns))
     if not board.is_done(Mark(number, day.date, START), instrument):
         phase = Phase.HALT if standing.held else step.phase
         return _Want(day.date, START, day.begin_ns, SetPhase(instrument, phase))
     if step.code == START or board.is_done(Mark(number, day.date, step.code), instrument):
-        return "it is halted" if standing.held else None
+        return _why_elsewhere(standing, step)
     why = _why_not(standing, step)
     return _Want(day.date, step.code, step.at_ns, SetPhase(instrument, step.phase)) if why is None else why
 
@@ -117,6 +117,19 @@ def _owed_end(board: Board, plan: Plan, day: Day, instrument: int) -> dt.date | 
 def _close(plan: Plan, instrument: int, standing: Standing, now_ns: int) -> SetPhase:
     until_ns = plan.next_begin_ns(now_ns) if standing.held else 0
     return SetPhase(instrument, Phase.CLOSED, Phase.HALT if until_ns else None, until_ns)
+
+
+def _why_elsewhere(standing: Standing, step: Change) -> str | None:
+    """Why an instrument is not where its last change brought it; None: it is there."""
+    if standing.held:
+        return "it is halted"
+    if standing.phase is step.phase:
+        return None
+    if standing.timed:
+        return "it pauses, and goes on by itself"
+    if standing.phase is Phase.CLOSED:
+        return "it was closed for the day"
+    return f"somebody has set it to {standing.phase.name.lower()} since"
 
 
 def _why_not(standing: Standing, step: Change) -> str | None:

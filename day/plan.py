@@ -75,13 +75,14 @@ class Plan:
 
 
 def plan_of(segment: Segment, calendar: Calendar) -> Plan:
-    """The changes of all days of a calendar.
+    """The changes of all days of a calendar. The days beside them are looked at, too, and are no part of it.
 
     Raises:
-        ScheduleFault: on some day the phases are not one behind the other.
+        ScheduleFault: on some day the phases are not one behind the other, or two days overlap.
     """
     days: list[Day] = []
-    for hours in calendar.hours:
+    beside = [one for one in (calendar.before, calendar.after) if one is not None]
+    for hours in sorted((*calendar.hours, *beside), key=lambda one: one.date):
         day = _day(segment, hours, calendar.time_zone)
         if days and day.begin_ns <= days[-1].end_ns:
             raise ScheduleFault(
@@ -89,7 +90,8 @@ def plan_of(segment: Segment, calendar: Calendar) -> Plan:
                 f"{days[-1].date} has ended ({shown(days[-1].end_ns, calendar.time_zone)}); begin it later"
             )
         days.append(day)
-    return Plan(segment, calendar.time_zone, tuple(days))
+    outside = {one.date for one in beside}
+    return Plan(segment, calendar.time_zone, tuple(day for day in days if day.date not in outside))
 
 
 def _day(segment: Segment, hours: Hours, zone: str) -> Day:

@@ -117,7 +117,7 @@ def load_schedule(path: Path) -> Schedule:
     try:
         with path.open("rb") as file:
             raw = file.read(_LARGEST + 1)
-        text = raw.decode()
+        text = raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ScheduleFault(f"{path}: {said}; give the schedule of the trading day (docs/trading-day.md)") from None
@@ -136,6 +136,9 @@ def parse_schedule(text: str, *, origin: str) -> Schedule:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ScheduleFault(f"{origin}: not TOML: {str(error).splitlines()[0]}; correct it there") from None
+    except ValueError:
+        # A number of more digits than Python reads.
+        raise ScheduleFault(f"{origin}: not TOML: a number of thousands of digits; write a shorter one") from None
     try:
         return _schedule(document)
     except _Wrong as wrong:
@@ -201,9 +204,12 @@ def _segment(row: dict[str, Any], at: int) -> Segment:
     )
     calendar = _take(row, "calendar", str, place, bool, "a calendar of exchange-calendars, such as XNYS")
     zone = _take({"time_zone": ""} | row, "time_zone", str, place, _is_zone, "a time zone such as Europe/London")
+    closures, early = _closures(row, place), _early_closes(row, place)
+    for date, _ in early:
+        if date in closures:
+            raise _Wrong(f"{date} of {place} is in closures and in early_closes; leave it out of one of them")
     return Segment(
-        name, number, calendar, zone, _instruments(row, place), _steps(row, place), _closures(row, place),
-        _early_closes(row, place),
+        name, number, calendar, zone, _instruments(row, place), _steps(row, place), closures, early,
     )  # fmt: skip
 
 
@@ -231,7 +237,7 @@ def _instruments(row: dict[str, Any], place: str) -> tuple[str, ...]:
 
 
 def _closures(row: dict[str, Any], place: str) -> tuple[dt.date, ...]:
-    found = _take({"closures": []} | row, "closures", list, place, _is_dates, "a list of dates, such as [2025-01-09]")
+    found = _take({"closures": []} | row, "closures", list, place, _is_dates, "a list of dates, such as [2027-03-05]")
     return tuple(sorted(found))
 
 
@@ -241,7 +247,7 @@ def _is_dates(values: Iterable[object]) -> bool:
 
 
 def _early_closes(row: dict[str, Any], place: str) -> tuple[tuple[dt.date, int], ...]:
-    want = "a table of dates and times, such as { 2026-12-24 = 13:00:00 }"
+    want = "a table of dates and times, such as { 2027-03-05 = 13:00:00 }"
     found = _take({"early_closes": {}} | row, "early_closes", dict, place, lambda it: len(it) <= _MOST_DATES, want)
     closes = []
     for date, time in found.items():

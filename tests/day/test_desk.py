@@ -229,6 +229,49 @@ def test_an_operators_halt_outlasts_changes_and_closes_until_an_operator_lifts_i
     check_order(market)
 
 
+def test_a_halt_is_shown_whenever_it_stands():
+    """Before the close, over it, and where it comes after it."""
+    wednesday, friday = day_of(1, WEDNESDAY), day_of(1, FRIDAY)
+    market, scheduler = market_at(at_open())
+
+    def shown_as() -> list[tuple[int, str]]:
+        scheduler.read()
+        again = Scheduler(market, from_snapshot=True)
+        both = [one.desk.passed_over(market.now_ns) for one in (scheduler, again)]
+        assert both[0] == both[1], "a snapshot says the same"
+        return [(one.instrument, one.why) for one in both[0]]
+
+    assert shown_as() == []
+    market.operate(SetPhase(ACME, Phase.HALT))
+    assert shown_as() == [(ACME, "it is halted")]
+    go_on(market, scheduler, wednesday.end_ns + MINUTE)
+    assert market.phases()[ACME] == Phase.CLOSED
+    assert shown_as() == [(ACME, "it is halted")], "it will be when the next day begins"
+    market.operate(SetPhase(GLOBEX, Phase.HALT))
+    assert shown_as() == [(ACME, "it is halted"), (GLOBEX, "it is halted")]
+    assert scheduler.decide() is None
+    go_on(market, scheduler, friday.begin_ns + MINUTE)
+    assert shown_as() == [(ACME, "it is halted"), (GLOBEX, "it is halted")]
+    for one in (ACME, GLOBEX):
+        market.operate(SetPhase(one, Phase.PRE_OPEN))
+    assert shown_as() == []
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_phase_that_somebody_set_is_shown_until_the_next_change(closed):
+    market, scheduler = market_at(day_of(1, WEDNESDAY).end_ns + MINUTE if closed else at_open())
+    market.operate(SetPhase(ACME, Phase.VOLATILITY_AUCTION))
+    market.operate(SetPhase(GLOBEX, Phase.HALT, Phase.CONTINUOUS, until_ns=market.now_ns + MINUTE))
+    scheduler.read()
+    assert [(one.instrument, one.why) for one in scheduler.desk.passed_over(market.now_ns)] == [
+        (ACME, "somebody has set it to volatility_auction since"),
+        (GLOBEX, "it pauses, and goes on by itself"),
+    ]
+    assert scheduler.decide() is None
+    go_on(market, scheduler, day_of(1, FRIDAY).begin_ns if closed else day_of(1, WEDNESDAY).changes[3].at_ns)
+    assert [one for one in scheduler.desk.passed_over(market.now_ns) if one.instrument in (ACME, GLOBEX)] == []
+
+
 def test_a_phase_that_an_operator_sets_stands_until_the_next_change():
     market, scheduler = market_at(at_open())
     market.operate(SetPhase(ACME, Phase.VOLATILITY_AUCTION))

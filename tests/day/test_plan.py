@@ -10,7 +10,7 @@ from lockstep.day.calendars import Calendar, Hours, calendar_of, wall_ns
 from lockstep.day.marks import END, FIRST_DATE, LAST_DATE, START, Mark, mark_of
 from lockstep.day.plan import Plan, plan_of
 from lockstep.day.plans import plans_of
-from lockstep.day.schedule import ScheduleFault, parse_schedule
+from lockstep.day.schedule import ScheduleFault, load_schedule, parse_schedule
 from lockstep.stream.enums import Phase
 from tests.day.world import LONDON, NEW_YORK, SCHEDULE
 
@@ -122,6 +122,63 @@ def test_what_the_segment_says_otherwise_than_its_calendar_counts():
         times(wrong, "2024-11-27")
 
 
+@pytest.mark.parametrize("key", ["closures", "early_closes"])
+@pytest.mark.parametrize(
+    ("date", "weekday"),
+    [("2024-11-30", "Saturday"), ("2024-11-28", "Thursday"), ("2025-02-16", "Sunday"), ("2027-12-25", "Saturday")],
+)
+def test_what_is_said_of_a_day_that_is_none_is_an_error_that_names_it(key, date, weekday):
+    said = f"[{date}]" if key == "closures" else f"{{ {date} = 13:00:00 }}"
+    schedule = parse_schedule(NEW_YORK.replace("calendar", f"{key} = {said}\ncalendar"), origin="test")
+    day = dt.date(2024, 11, 27)
+    with pytest.raises(ScheduleFault, match=f"^{key} of segment 'new-york': {date}, a {weekday}, is no business day"):
+        plans_of(schedule, day, day)
+    long_ago = dt.date.fromisoformat(date) + dt.timedelta(days=90)
+    assert plans_of(schedule, long_ago, long_ago), "nobody asks for that day any more"
+
+
+def test_dates_that_no_day_can_have_and_a_day_that_is_closed_and_closes_early_are_errors():
+    for date in ("1999-12-31", "9999-12-31"):
+        schedule = parse_schedule(NEW_YORK.replace("calendar", f"closures = [{date}]\ncalendar"), origin="test")
+        with pytest.raises(ScheduleFault, match=f"names {date}; give dates between"):
+            plans_of(schedule, dt.date(2024, 11, 27), dt.date(2024, 11, 27))
+    both = "closures = [2024-11-27]\nearly_closes = { 2024-11-27 = 13:00:00 }\ncalendar"
+    with pytest.raises(ScheduleFault, match="2024-11-27 of segment 'new-york' is in closures and in early_closes"):
+        parse_schedule(NEW_YORK.replace("calendar", both), origin="test")
+
+
+@pytest.mark.parametrize(
+    ("day", "late"),
+    [
+        ("2024-11-26", "close+17h"),
+        ("2024-11-26", "close+900h"),
+        ("2024-11-28", "close+900h"),
+        ("2024-12-01", "open+900h"),
+    ],
+)
+def test_one_day_alone_is_held_against_its_neighbours(day, late):
+    schedule = parse_schedule(NEW_YORK.replace("close+1m", late), origin="test")
+    date = dt.date.fromisoformat(day)
+    with pytest.raises(ScheduleFault, match=r"begins at .*, before 2024-11-\d\d has ended"):
+        plans_of(schedule, date, date)
+
+
+def test_neighbours_are_no_part_of_what_was_asked_for():
+    schedule = parse_schedule(NEW_YORK, origin="test")
+    for first, last, count in (("2024-11-27", "2024-11-27", 1), ("2024-11-28", "2024-11-28", 0)):
+        (plan,) = plans_of(schedule, dt.date.fromisoformat(first), dt.date.fromisoformat(last)).values()
+        assert [str(one.date) for one in plan.days] == [first] * count
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "day.toml"
+    path.write_text(NEW_YORK, encoding="utf-8-sig")
+    assert load_schedule(path) == parse_schedule(NEW_YORK, origin="test")
+    path.write_text(NEW_YORK, encoding="utf-16")
+    with pytest.raises(ScheduleFault, match="it is not UTF-8"):
+        load_schedule(path)
+
+
 def test_phases_that_do_not_fit_a_day_are_an_error_that_names_the_day():
     text = NEW_YORK.replace('at = "close-10m"', 'at = "15:50"')
     with pytest.raises(
@@ -177,6 +234,7 @@ def test_an_unknown_calendar_and_one_that_ends_are_errors():
         ('at = "08:00" }', 'at = "08:00", half_days = "skip" }', "neither has half_days"),
         ("phase = [", "phases = [", "unknown key 'phases'"),
         ("phase = [", "phase = [[", "not TOML"),
+        ("number = 1", f"number = {'1' * 5_000}", "a number of thousands of digits"),
     ],
 )
 def test_what_is_no_schedule_is_an_error_that_says_where_and_what_to_do(change, to, said):
