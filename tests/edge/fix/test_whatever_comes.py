@@ -120,9 +120,12 @@ class Client:
         if effects.claim is not None:
             effects = self.session.step(Accepted(self.numbers), NOW_NS)
         self._look(effects)
-        if came.kind == tags.LOGON and tags.LOGOUT in [one.kind for one in said(effects)]:
-            sender = came.value(49)
-            assert inward(self.numbers) == inward(before) or sender != b"CLIENT", "a refused Logon changes no number"
+        kinds = [one.kind for one in said(effects)]
+        if came.kind == tags.LOGON and tags.LOGOUT in kinds:
+            # One that is rejected (another CompID, say) has had its number, as any message; it resets nothing either.
+            counted = tags.REJECT in kinds and natural(came.value(34)) == before.next_in
+            assert self.numbers.next_in == before.next_in + counted, "a refused Logon changes no number"
+            assert (self.numbers.wanted, self.numbers.life) == (before.wanted, before.life)
 
     def _look(self, effects: Effects) -> None:
         if effects.numbers is not None:
