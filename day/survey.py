@@ -69,7 +69,7 @@ def survey(topology: Topology, schedule: Schedule, *, timeout_s: float, token: s
     day = today()
     desk = Desk(schedule, plans_of(schedule, day - BEHIND, day + AHEAD), Board(Sender(topology, token).client_number))
     seq = asyncio.run(_read(topology, desk, timeout_s))
-    return Survey(seq, shown(desk.board.now_ns), tuple(_rows(desk)), tuple(desk.undefined()))
+    return Survey(seq, shown(desk.board.now_ns), tuple(rows_of(desk)), tuple(desk.undefined()))
 
 
 async def _read(topology: Topology, desk: Desk, timeout_s: float) -> int:
@@ -96,7 +96,8 @@ async def _read(topology: Topology, desk: Desk, timeout_s: float) -> int:
         await shell.stop()
 
 
-def _rows(desk: Desk) -> list[Row]:
+def rows_of(desk: Desk) -> list[Row]:
+    """All instruments that have a day, by symbol."""
     board = desk.board
     passed = {one.instrument: one.why for one in desk.passed_over(board.now_ns)}
     rows = []

@@ -7,6 +7,7 @@ import pytest
 
 from lockstep.day.board import SetPhase
 from lockstep.day.marks import END, RESTORE, START, Mark
+from lockstep.day.survey import rows_of
 from lockstep.stream.enums import Phase
 from tests.day.world import MINUTE, SECOND, Market, Scheduler, day_of, instants, plans
 from tests.seeds import seeds
@@ -239,6 +240,8 @@ def test_a_halt_is_shown_whenever_it_stands():
         again = Scheduler(market, from_snapshot=True)
         both = [one.desk.passed_over(market.now_ns) for one in (scheduler, again)]
         assert both[0] == both[1], "a snapshot says the same"
+        notes = {scheduler.desk.board.instruments[row.symbol]: row.note for row in rows_of(scheduler.desk) if row.note}
+        assert notes == {one.instrument: one.why for one in both[0]}, "and so does the status"
         return [(one.instrument, one.why) for one in both[0]]
 
     assert shown_as() == []
