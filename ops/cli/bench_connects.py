@@ -30,7 +30,7 @@ from lockstep.runtime.output import Output
 def connects(json_file: Output | None, engine: str, connects_per_s: int, phase_s: float, orders_per_s: int) -> int:
     """Measure what thousands of connects a second against each door do to orders, and what is left of them.
 
-    A local cluster, and one order at a time at a fixed pace, without and beside the flood: against gRPC and the binary
+    A local cluster, and orders at a fixed pace, open loop, without and beside the flood: against gRPC and the binary
     door of a gateway, HTTP and gRPC of a feed.
 
     Exit code 1 if a process has more descriptors than before forty seconds after a flood.
