@@ -11,6 +11,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from numpy.typing import NDArray
 
 from lockstep.engine.pages import account_rows, instrument_rows, order_rows, position_rows
+from lockstep.runtime.access.instruments import may_read
+from lockstep.runtime.topology import Principal
 from lockstep.stream.records import AccountFlag
 from lockstep.v1 import accounts_pb2, common_pb2, market_data_pb2, orders_pb2, replication_pb2
 
@@ -114,8 +116,8 @@ def accounts(reply: replication_pb2.QueryReply, entitled: frozenset[int] | None 
     return found
 
 
-def instruments(reply: replication_pb2.QueryReply) -> market_data_pb2.ListInstrumentsReply:
-    """A page of instruments."""
+def instruments(reply: replication_pb2.QueryReply, client: Principal) -> market_data_pb2.ListInstrumentsReply:
+    """A page of instruments; prices of those that the client is entitled to alone."""
     rows = instrument_rows(reply.instrument_rows)
     names = ("instrument", "symbol", "tick_micros", "lot_units", "phase", "last_price_ticks")
     columns = (rows[name].tolist() for name in names)
@@ -126,7 +128,7 @@ def instruments(reply: replication_pb2.QueryReply) -> market_data_pb2.ListInstru
             tick_micros=tick,
             lot_units=lot,
             phase=phase,
-            last_price_ticks=last,
+            last_price_ticks=last if may_read(client, number) else 0,
         )
         for number, symbol, tick, lot, phase, last in zip(*columns, strict=True)
     ]

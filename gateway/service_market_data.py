@@ -54,7 +54,7 @@ class MarketDataService:
         client = await authenticate(context, self._shell.entitlements)
         await require_cursor(context, request.cursor, 2**32 - 1)
         asked = replication_pb2.QueryRequest(instruments_after=request.cursor, limit=request.limit)
-        return listings.instruments(await list_page(self._shell, client, asked, request.min_seq, context))
+        return listings.instruments(await list_page(self._shell, client, asked, request.min_seq, context), client)
 
     async def list_feeds(
         self, request: market_data_pb2.ListFeedsRequest, context: Any

@@ -205,7 +205,7 @@ class Answers:
         values, market = asked.values, self._market
         match asked.operation.name:
             case "listInstruments":
-                return market.instruments(int(values["cursor"]), values["limit"])
+                return market.instruments(asked.client, int(values["cursor"]), values["limit"])
             case "getInstrument":
                 return market.instrument(values["instrument"])
             case "getBook":

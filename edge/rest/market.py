@@ -10,6 +10,8 @@ from lockstep.marketdata.market_fold import MarketFold
 from lockstep.marketdata.market_status import MARKET, Definition
 from lockstep.marketdata.shell import FeedShell
 from lockstep.marketdata.trade_tape import TradePrint
+from lockstep.runtime.access.instruments import may_read
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.stream.records import Side
 from lockstep.v1 import common_pb2, feed_pb2
@@ -82,11 +84,16 @@ class MarketJson:
 
     # ---- answers -------------------------------------------------------------------------------------------------
 
-    def instruments(self, after: int, limit: int) -> Json:
-        """A page of definitions."""
+    def instruments(self, client: Principal, after: int, limit: int) -> Json:
+        """A page of definitions; prices of those that the client is entitled to alone."""
         fold = self.fold
         numbers = sorted(number for number in fold.statuses.definitions if number > after)
-        shown = [json_of(self._instrument(fold, number), self.tick_of) for number in numbers[:limit]]
+        shown = []
+        for number in numbers[:limit]:
+            one = self._instrument(fold, number)
+            if not may_read(client, number):
+                one.ClearField("last_price_ticks")
+            shown.append(json_of(one, self.tick_of))
         return {"instruments": shown, "next_cursor": str(numbers[limit - 1]) if len(numbers) > limit else None}
 
     def instrument(self, name: str) -> Json:

@@ -21,6 +21,11 @@ def why_not(principal: Principal, instruments: Iterable[int]) -> str:
     return f"{principal.name!r} is not entitled to instrument {_listed(strange)}; {may}" if strange else ""
 
 
+def may_read(principal: Principal, instrument: int) -> bool:
+    """Whether a principal may see prices of an instrument, in a list that says of all which there are."""
+    return principal.instruments is None or instrument in principal.instruments
+
+
 def _listed(numbers: Iterable[int]) -> str:
     shown = [str(number) for number in numbers]
     return ", ".join(shown[:_SHOWN]) + (f" and {len(shown) - _SHOWN} others" if len(shown) > _SHOWN else "")

@@ -308,7 +308,17 @@ def test_who_is_limited_to_instruments_reads_prices_of_no_others_at_any_http_doo
             assert (await get(site, f"/v1/instruments/{own}/{path}".rstrip("/"), "dora"))[0] == 200
             status, problem, _ = await get(site, f"/v1/instruments/{other}/{path}".rstrip("/"), "dora")
             assert (status, problem["code"]) == (403, "NOT_ENTITLED")
-        assert (await get(site, "/v1/instruments", "dora"))[0] == 200, "which there are is no secret"
+        for _ in range(100):
+            site.shell.trade()
+        listed = {}
+        for who in ("alice", "dora", "nemo"):
+            status, page, _ = await get(site, "/v1/instruments", who)
+            assert status == 200, "which there are is no secret"
+            listed[who] = {one["id"]: one for one in page["instruments"]}
+        assert all(float(one["last_price"]) > 0 for one in listed["alice"].values())
+        assert listed["dora"][own] == listed["alice"][own]
+        assert listed["dora"][other] == listed["nemo"][other]
+        assert listed["nemo"] == {number: {**one, "last_price": "0"} for number, one in listed["alice"].items()}
         headers = {"Authorization": "Bearer dora-token"}
         for named, right in (([own], True), ([own, other], False), ([], False)):
             async with site.http.ws_connect("/feed", headers=headers) as ws:
@@ -318,7 +328,11 @@ def test_who_is_limited_to_instruments_reads_prices_of_no_others_at_any_http_doo
                 if not right:
                     assert frame.closing.code == int(Code.NOT_ENTITLED)
 
-    served(test, (*CLIENTS, Client("dora", "dora-token", 4, (4,), instruments=(7,))))
+    limited = ("dora", 4, (7,)), ("nemo", 5, ())
+    served(
+        test,
+        (*CLIENTS, *(Client(name, f"{name}-token", no, (no,), instruments=own) for name, no, own in limited)),
+    )
 
 
 def test_one_address_has_a_bounded_number_of_connections_and_they_are_free_again(monkeypatch) -> None:
