@@ -15,7 +15,7 @@ import asyncio
 import hmac
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final, Self
@@ -26,6 +26,7 @@ from lockstep.runtime.access.callers import TooManyLogins as TooManyLogins
 from lockstep.runtime.access.callers import Unauthenticated as Unauthenticated
 from lockstep.runtime.access.cluster_key import PREFIX, Holder, NotByThisKey, load_key, make_key, verify
 from lockstep.runtime.access.jwt_login import JwtKeys, NoSuchLogin
+from lockstep.runtime.access.numbers import NOBODY, clashes_with_former
 from lockstep.runtime.access.registry import Credential, Entry, Registry, clashes
 from lockstep.runtime.access.secret_hash import KEY_PREFIX, fingerprint, key_id, key_number, matches
 from lockstep.runtime.budget import Budgets
@@ -93,7 +94,10 @@ class Entitlements:
         """The thread of the figures identifies callers too."""
         self._registry = Registry()
         self.clashes: dict[str, str] = {}
-        """Stored principals that are not let in, since a client of the configuration has their number, name or user."""
+        """Stored principals that are not let in, since a client of the configuration has their number, name or user,
+        or one that can't be verified any more had their number."""
+        self.former: Mapping[int, str] = {}
+        """Who had which number, by principals that were kept and can't be verified (`access/numbers.py`)."""
         self.revived: tuple[str, ...] = ()
         """Clients of the configuration with the number, and so with the sessions, of a principal that was revoked."""
         self._by_credential: dict[str, tuple[Entry, Credential]] = {}
@@ -141,8 +145,10 @@ class Entitlements:
         Not `heard`: they are what this process knew in an earlier life, and there may be newer ones.
         """
         registry = registry.resolved()
-        self.clashes = clashes(registry, self._clients)
-        self.revived = tuple(client.name for client in self._clients if client.number in registry.retired)
+        self.clashes = clashes(registry, self._clients) | clashes_with_former(registry, self.former)
+        revoked = dict.fromkeys(registry.retired, NOBODY)
+        had = {**self.former, **revoked}
+        self.revived = tuple(one.name for one in self._clients if had.get(one.number, one.name) != one.name)
         registry = replace(registry, entries=tuple(one for one in registry.entries if one.name not in self.clashes))
         self._registry = registry
         if heard:

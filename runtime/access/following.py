@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from lockstep.runtime.access.etcd_access import etcd_options
-from lockstep.runtime.access.kept import KeptDocument
+from lockstep.runtime.access.kept import KeptDocument, load
+from lockstep.runtime.access.numbers import numbers_named
 from lockstep.runtime.access.registry import Registry, RegistryForged, decode, registry_key, why_not_after
 from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.etcd import EtcdStore, StoreError, Versioned
@@ -57,16 +58,45 @@ class PrincipalsFollower:
             return
         try:
             self._on_disk = self._kept.load()
-            registry = decode(self._on_disk, self._entitlements.key, self._topology.name)
+            registry = self._decode(self._on_disk)
         except (OSError, RegistryForged) as error:
             # As after a change of the cluster's key. Whoever can write here could take the file away as well.
             text = f"{self._kept.path}: {error}; what stands in etcd is believed whatever was known here before"
             self._log.error("kept_principals_unusable", text=text)
             self._trail.note("kept_principals_unusable", why=str(error))
+            self._set_aside()
+            registry = Registry()
+        self._entitlements.former = self._former()
+        if not registry.version:
             return
         self._known = registry
         self._entitlements.replace(registry, heard=False)
         self._note_clashes()
+
+    def _decode(self, raw: bytes | None) -> Registry:
+        return decode(raw, self._entitlements.key, self._topology.name)
+
+    def _set_aside(self) -> None:
+        """What can't be verified lets nobody in; but whose numbers it names had sessions, and those stay theirs."""
+        if self._kept is None or not numbers_named(self._on_disk):
+            return
+        try:
+            self._kept.set_aside(self._on_disk or b"")
+        except OSError as error:
+            self._log.error("principals_not_kept", text=f"{self._kept.path}: {error.strerror}")
+
+    def _former(self) -> dict[int, str]:
+        """Who had which number, by what this process could not verify, now and in earlier lives."""
+        found: dict[int, str] = {}
+        for path in self._kept.aside() if self._kept is not None else ():
+            try:
+                raw = load(path)
+                self._decode(raw)
+            except OSError as error:
+                self._log.error("kept_principals_unusable", text=f"{path}: {error.strerror}")
+            except RegistryForged:
+                found |= numbers_named(raw)
+        return found
 
     @property
     def _follows(self) -> bool:
@@ -108,7 +138,7 @@ class PrincipalsFollower:
     def take(self, raw: bytes | None) -> bool:
         """What stands in etcd now; whether it is believed."""
         try:
-            registry = decode(raw, self._entitlements.key, self._topology.name)
+            registry = self._decode(raw)
         except RegistryForged as error:
             self._refuse(str(error))
             return False
@@ -146,7 +176,10 @@ class PrincipalsFollower:
 
     def _note_clashes(self) -> None:
         for name, why in self._entitlements.clashes.items():
-            text = f"the stored principal {name!r} is not let in: {why}; give the client another one, or {_ANEW} {name}"
+            remedy = f"{_ANEW} {name}"
+            if "[[client]]" in why:
+                remedy = f"give the client another one, or {remedy}"
+            text = f"the stored principal {name!r} is not let in: {why}; {remedy}"
             self._log.error("principal_clashes", text=text)
             self._trail.note("principal_clashes", who=name, why=why)
         for name in self._entitlements.revived:

@@ -7,12 +7,16 @@ The file holds the document as it stood in etcd, with its HMAC and without a sec
 import contextlib
 import os
 import secrets
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from lockstep.runtime.access.registry import MAX_BYTES
 
 SUFFIX: Final = ".principals"
+_ASIDE: Final = ".unverified-"
+_MOST_ASIDE: Final = 64
+"""Of one process."""
 
 
 class KeptDocument:
@@ -20,6 +24,26 @@ class KeptDocument:
 
     def __init__(self, directory: Path, name: str, suffix: str = SUFFIX) -> None:
         self.path = directory / f"{name}{suffix}"
+
+    def set_aside(self, raw: bytes) -> Path | None:
+        """Keep what can't be verified beside what is kept from now on: it says whose client numbers are taken.
+
+        Returns where it is; None: as many are there already.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        suffix = f"{self.path.suffix}{_ASIDE}{sha256(raw).hexdigest()[:12]}"
+        aside = KeptDocument(self.path.parent, self.path.stem, suffix)
+        if not aside.path.exists():
+            if len(self.aside()) >= _MOST_ASIDE:
+                return None
+            aside.store(raw)
+        return aside.path
+
+    def aside(self) -> list[Path]:
+        """What was set aside."""
+        return sorted(self.path.parent.glob(f"{self.path.name}{_ASIDE}*"))
 
     def load(self) -> bytes | None:
         """What was kept last; None: nothing was.
@@ -73,3 +97,8 @@ def load(path: Path) -> bytes | None:
 def kept_in(directory: Path) -> list[Path]:
     """What the processes of this host have kept."""
     return sorted(directory.glob(f"*{SUFFIX}")) if directory.name else []
+
+
+def set_aside_in(directory: Path) -> list[Path]:
+    """What processes of this host had kept and could not verify."""
+    return sorted(directory.glob(f"*{SUFFIX}{_ASIDE}*")) if directory.name else []

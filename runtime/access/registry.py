@@ -168,17 +168,31 @@ def create(
     instruments: Iterable[int] | None = None,
     groups: Iterable[str] = (),
     budget_per_s: int = 0,
+    above: int = 0,
 ) -> Edit:
-    """Add a principal. `number` 0: the lowest that nobody has or had; `taken`: of the configuration's clients."""
+    """Add a principal. `number` 0: the lowest above `above` that nobody has or had.
+
+    `taken`: of the configuration's clients; `above`: see `numbers.py`.
+    """
 
     def edit(registry: Registry) -> Registry:
         used = {*taken, *registry.retired, *(entry.number for entry in registry.entries)}
-        chosen = number or next(free for free in range(1, len(used) + 2) if free not in used)
+        chosen = number or next(free for free in range(above + 1, above + len(used) + 2) if free not in used)
         if chosen in used:
             raise RegistryRefused(f"client number {chosen} is another principal's, or was a revoked one's")
         listed = None if instruments is None else tuple(sorted(set(instruments)))
         made = Entry(name, tuple(roles), chosen, tuple(accounts), (), listed, tuple(groups), budget_per_s)
         return replace(registry, entries=(*registry.entries, made))
+
+    return edit
+
+
+def retire(numbers: Iterable[int]) -> Edit:
+    """These client numbers go to nobody any more, but for those who have them."""
+
+    def edit(registry: Registry) -> Registry:
+        more = set(numbers) - set(registry.retired) - {entry.number for entry in registry.entries}
+        return replace(registry, retired=(*registry.retired, *sorted(more)))
 
     return edit
 

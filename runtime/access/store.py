@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import getpass
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from lockstep.runtime.access.cluster_key import load_key
 from lockstep.runtime.access.etcd_access import etcd_options
-from lockstep.runtime.access.kept import kept_in
+from lockstep.runtime.access.kept import kept_in, set_aside_in
 from lockstep.runtime.access.kept import load as load_kept
+from lockstep.runtime.access.numbers import numbers_named
 from lockstep.runtime.access.registry import (
     Edit,
     Registry,
@@ -22,6 +23,7 @@ from lockstep.runtime.access.registry import (
     decode,
     encode,
     registry_key,
+    retire,
     since,
     why_not_after,
 )
@@ -147,13 +149,14 @@ def _change(topology: Topology, edit: Edit, what: str, wanted: Registry | None =
 
     async def work(store: EtcdStore) -> Registry:
         key, by = _key_of(topology), getpass.getuser()
+        taken = former_numbers(topology)
         for _ in range(_TRIES):
             found = await store.get(registry_key(topology.name))
             before = wanted
             if before is None:
                 before = decode(found.value if found else None, key, topology.name)
                 check_is_newest(topology, before)
-            after = changed(before, edit, by=by, what=what, now_ns=time.time_ns())
+            after = changed(before, _sparing(edit, taken), by=by, what=what, now_ns=time.time_ns())
             revision = found.mod_revision if found else 0
             raw = encode(after, key, topology.name)
             outcome = await store.compare_and_swap(registry_key(topology.name), revision, raw)
@@ -162,6 +165,28 @@ def _change(topology: Topology, edit: Edit, what: str, wanted: Registry | None =
         raise EnvironmentFault("others change the principals all the time; try again")
 
     return work
+
+
+def _sparing(edit: Edit, taken: Iterable[int]) -> Edit:
+    """The edit, and numbers that are taken stay so in the document, wherever it is read."""
+    return lambda registry: edit(retire(taken)(registry))
+
+
+def former_numbers(topology: Topology) -> dict[int, str]:
+    """Who had which client number, by what processes of this host have kept and nobody can verify now.
+
+    Raises:
+        EnvironmentFault: the cluster's key is missing.
+    """
+    key, found = _key_of(topology), dict[int, str]()
+    for path in (*kept_in(topology.access.audit_dir), *set_aside_in(topology.access.audit_dir)):
+        with contextlib.suppress(OSError):
+            raw = load_kept(path)
+            try:
+                decode(raw, key, topology.name)
+            except RegistryForged:
+                found |= numbers_named(raw)
+    return found
 
 
 def _known_here(topology: Topology, key: bytes) -> Iterator[tuple[Path, Registry]]:

@@ -8,10 +8,11 @@ from typing import Any, Final
 import click
 
 from lockstep.ops.cli.options import InputFault, config_option, expected_errors, json_option, make_console, write_json
+from lockstep.runtime.access.numbers import NOBODY, highest
 from lockstep.runtime.access.registry import Credential, Entry, Registry, RegistryRefused, create, grant, revoke
 from lockstep.runtime.access.roles import GRANTABLE
 from lockstep.runtime.access.secret_hash import hash_secret, make_key
-from lockstep.runtime.access.store import change, check_is_newest, read, why_not_in_force
+from lockstep.runtime.access.store import change, check_is_newest, former_numbers, read, why_not_in_force
 from lockstep.runtime.config import load
 from lockstep.runtime.output import Output
 from lockstep.runtime.topology import OPERATOR_NUMBERS
@@ -19,6 +20,7 @@ from lockstep.runtime.topology import OPERATOR_NUMBERS
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
 _U32: Final = 2**32 - 1
 _LARGEST_PEM: Final = 4096
+_NAMED: Final = 5
 _ROLES: Final = tuple(role.value for role in GRANTABLE)
 
 name_argument = click.argument("name", metavar="NAME")
@@ -59,7 +61,10 @@ def create_command(
     topology = load(config_path)
     if any(client.name == name for client in topology.clients):
         raise InputFault(f"{name!r} is a [[client]] of {config_path}; take another name")
-    taken = [client.number for client in topology.clients]
+    taken, former = [client.number for client in topology.clients], former_numbers(topology)
+    if former:
+        names = ", ".join(sorted(set(former.values()) - {NOBODY})[:_NAMED]) or "revoked ones"
+        click.echo(f"note: {names}: kept here by the principals of another key; their numbers go to nobody", err=True)
     edit = create(
         name,
         roles,
@@ -69,6 +74,7 @@ def create_command(
         instruments=instruments or None,
         groups=groups,
         budget_per_s=budget_per_s or 0,
+        above=highest(former),
     )
     after = change(topology, edit, f"create {name}: {', '.join(roles)}")
     click.echo(f"created {name}, client number {after.entry(name).number}: {', '.join(roles)}")
