@@ -12,7 +12,7 @@ from lockstep.aio import AsyncClient
 from lockstep.columns import ReportColumns
 from lockstep.day.decision import Decision
 from lockstep.posttrade.chunks import Position
-from lockstep.runtime.access.cluster_key import Holder, load_key
+from lockstep.runtime.access.cluster_key import Holder, KeyFiles, load_key
 from lockstep.runtime.access.dialing import Identity, material_for
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.tokens import number_of, number_of_holder
@@ -38,7 +38,9 @@ class Sender:
         self._topology = topology
         path = topology.access.key_file
         key = load_key(path) if token is None and path.name and not topology.open else None
-        self._identity = None if key is None else Identity(key, topology.name, Holder(NAME, Role.OPERATOR))
+        self._identity = (
+            None if key is None else Identity(key, topology.name, Holder(NAME, Role.OPERATOR), KeyFiles(path))
+        )
         self._token = token
         if self._identity is not None:
             self.client_number = number_of_holder(NAME)

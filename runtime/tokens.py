@@ -24,10 +24,19 @@ from lockstep.runtime.access import jwt_login
 from lockstep.runtime.access.callers import OPEN_CLIENT as OPEN_CLIENT
 from lockstep.runtime.access.callers import TooManyLogins as TooManyLogins
 from lockstep.runtime.access.callers import Unauthenticated as Unauthenticated
-from lockstep.runtime.access.cluster_key import PREFIX, Holder, NotByThisKey, load_key, make_key, verify
+from lockstep.runtime.access.cluster_key import (
+    PREFIX,
+    ClusterKeys,
+    Holder,
+    NotByThisKey,
+    by_any,
+    load_keys,
+    make_key,
+    verify,
+)
 from lockstep.runtime.access.jwt_login import JwtKeys, NoSuchLogin
-from lockstep.runtime.access.numbers import NOBODY, clashes_with_former
-from lockstep.runtime.access.registry import Credential, Entry, Registry, clashes
+from lockstep.runtime.access.numbers import NOBODY, clashes, clashes_with_former
+from lockstep.runtime.access.registry import Credential, Entry, Registry
 from lockstep.runtime.access.secret_hash import KEY_PREFIX, fingerprint, key_id, key_number, matches
 from lockstep.runtime.budget import Budgets
 from lockstep.runtime.rate import Rate
@@ -64,6 +73,7 @@ def _until_s(credential: Credential) -> float:
 
 class Entitlements:
     """The principals by what they show. `key`, `cluster`: of the cluster's key; empty: nobody comes by it.
+    `other_keys`: by which one comes as well, while the key is changed.
 
     Belongs to one event loop; `authenticate` may be called from any thread.
     """
@@ -74,6 +84,7 @@ class Entitlements:
         *,
         anonymous: bool = True,
         key: bytes = b"",
+        other_keys: tuple[bytes, ...] = (),
         cluster: str = "",
         issuers: JwtKeys | None = None,
     ) -> None:
@@ -81,7 +92,7 @@ class Entitlements:
         """What each may ask of this process; no bounds, until `access/entering.py` has set them."""
         self._clients = tuple(clients)
         self._open = anonymous and not self._clients
-        self._key = key
+        self._keys = (key, *other_keys) if key else ()
         self._cluster = cluster
         self._issuers = issuers or JwtKeys(())
         self._by_digest = {fingerprint(client.token): client for client in self._clients if client.token}
@@ -121,11 +132,16 @@ class Entitlements:
         if topology.open:
             return cls(())
         path = topology.access.key_file
-        key = None
+        keys = None
         if path.name:
-            key = make_key(path) if topology.on_loopback else load_key(path)
+            if topology.on_loopback:
+                make_key(path)
+            keys = load_keys(path)
         issuers = jwt_login.load_keys(topology.access.jwks_file) if topology.access.jwks_file.name else None
-        return cls(topology.clients, anonymous=False, key=key or b"", cluster=topology.name, issuers=issuers)
+        own, others = (keys.own, keys.others) if keys is not None else (b"", ())
+        return cls(
+            topology.clients, anonymous=False, key=own, other_keys=others, cluster=topology.name, issuers=issuers
+        )
 
     @property
     def open(self) -> bool:
@@ -135,7 +151,19 @@ class Entitlements:
     @property
     def key(self) -> bytes:
         """The cluster's; empty: this process has none."""
-        return self._key
+        return self._keys[0] if self._keys else b""
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """Those by which somebody may come: the cluster's, and others while it is changed."""
+        return self._keys
+
+    def rekey(self, keys: ClusterKeys) -> None:
+        """The cluster's key is being changed, or was."""
+        self._keys = keys.believed
+        with self._remembering:
+            # Members and operators show again what they have; it costs no slow hash.
+            self._verified = {print_: one for print_, one in self._verified.items() if one[0].credential}
 
     # ---- principals that come and go ---------------------------------------------------------------------------------
 
@@ -274,7 +302,7 @@ class Entitlements:
 
     def _may_be_stored(self, authorization: str | None) -> bool:
         token = (authorization or "")[len(_SCHEME) :].strip()
-        return bool(self._key) and token.startswith((KEY_PREFIX, jwt_login.BEGINNING))
+        return bool(self._keys) and token.startswith((KEY_PREFIX, jwt_login.BEGINNING))
 
     async def _hear(self) -> None:
         """A process that has just started learns a moment later who is stored: nobody is sent away for that."""
@@ -388,10 +416,11 @@ class Entitlements:
         return principal
 
     def _holder(self, token: str) -> Principal:
-        if not self._key:
+        if not self._keys:
             raise Unauthenticated("this process has no cluster key to compare the token with: see key_file in [access]")
         try:
-            holder = verify(self._key, self._cluster, token, int(time.time()))
+            now_s = int(time.time())
+            holder, _ = by_any(self._keys, lambda key: verify(key, self._cluster, token, now_s), NotByThisKey)
         except NotByThisKey as error:
             raise Unauthenticated(str(error)) from None
         # A call that is made later shows a newer one; what is open a day after this one was made is not made anew.

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from enum import Enum
 from typing import Final
 
-from lockstep.runtime.access.cluster_key import load_key
+from lockstep.runtime.access.cluster_key import ClusterKeys, by_any, load_keys
 from lockstep.runtime.access.etcd_access import etcd_options
 from lockstep.runtime.access.link_keys import (
     SECRET_BYTES,
@@ -27,6 +27,7 @@ from lockstep.runtime.access.link_keys import (
     retire,
     ring_key,
     use,
+    without_secrets,
 )
 from lockstep.runtime.cluster_view import ClusterStatus, StatusProbe
 from lockstep.runtime.etcd import CasWon, EtcdStore, StoreError
@@ -99,13 +100,13 @@ class Rotation:
         """Raises:
         EnvironmentFault: the cluster's key is not here.
         """
-        key = load_key(topology.access.key_file)
-        if key is None:
+        keys = load_keys(topology.access.key_file)
+        if keys is None:
             raise EnvironmentFault(
                 f"{topology.access.key_file} is missing: use a host of the cluster, whose key is there"
             )
         self._topology = topology
-        self._key = key
+        self._keys = keys
         self._say = say
         self._without = without
 
@@ -159,22 +160,25 @@ class Rotation:
 
         return asyncio.run(self._with_store(work))
 
-    async def _found(self, store: EtcdStore) -> tuple[KeyRing, int]:
+    async def _found(self, store: EtcdStore) -> tuple[KeyRing, bytes, int]:
+        """The document, the key that it was written with, and its revision."""
         found = await store.get(ring_key(self._topology.name))
         if found is None:
             raise EnvironmentFault("etcd holds no keys of links: they are put there by the first member that starts")
-        return decode(found.value, self._key, self._topology.name), found.mod_revision
+        return *_decoded(found.value, self._keys, self._topology), found.mod_revision
 
     async def _change(self, store: EtcdStore, edit: Edit, what: str) -> KeyRing:
         for _ in range(_TRIES):
-            before, revision = await self._found(store)
-            after = changed(before, edit, by=_person(), what=what, now_ns=time.time_ns())
+            before, key, revision = await self._found(store)
+            # Roots are made of the key that the document was written with: with another one these would be others.
+            safe = edit if key == self._keys.own else lambda ring: edit(without_secrets(ring))
+            after = changed(before, safe, by=_person(), what=what, now_ns=time.time_ns())
             if after == before or await self._put(store, after, revision):
                 return after
         raise EnvironmentFault("others change the keys of links all the time; try again")
 
     async def _put(self, store: EtcdStore, ring: KeyRing, revision: int) -> bool:
-        raw = encode(ring, self._key, self._topology.name)
+        raw = encode(ring, self._keys.own, self._topology.name)
         return isinstance(await store.compare_and_swap(ring_key(self._topology.name), revision, raw), CasWon)
 
     def _begin_anew(self, said: Said) -> int:
@@ -205,6 +209,30 @@ class Rotation:
             raise EnvironmentFault(
                 f"{error}; if the cluster's key was changed on every host, --anew writes them again with the new one"
             ) from error
+
+
+def _decoded(raw: bytes, keys: ClusterKeys, topology: Topology) -> tuple[KeyRing, bytes]:
+    return by_any(keys.believed, lambda key: decode(raw, key, topology.name), RingForged)
+
+
+def links_written_with(topology: Topology, keys: ClusterKeys) -> bytes | None:
+    """Which of the keys the links' keys in etcd are written with; None: there are none.
+
+    Raises:
+        EnvironmentFault: etcd does not answer, or they were written with none of them.
+    """
+
+    async def work() -> bytes | None:
+        async with asyncio.timeout(_TIMEOUT_S), EtcdStore(etcd_options(topology)) as store:
+            found = await store.get(ring_key(topology.name))
+            return None if found is None else _decoded(found.value, keys, topology)[1]
+
+    try:
+        return asyncio.run(work())
+    except (StoreError, TimeoutError) as error:
+        raise EnvironmentFault(f"{error or 'etcd does not answer in time'}; run it again") from error
+    except RingForged as error:
+        raise EnvironmentFault(f"{error}; `lockstep cluster rotate-keys --anew` writes them again") from error
 
 
 def _person() -> str:

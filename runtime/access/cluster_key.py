@@ -9,6 +9,7 @@ import contextlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import field
 from hashlib import sha256
 from pathlib import Path
@@ -97,6 +98,113 @@ def load_key(path: Path) -> bytes | None:
             f"{path} holds no key of a cluster ({KEY_BYTES} bytes in hex); copy the file of another host of the cluster"
         )
     return key
+
+
+@frozen
+class ClusterKeys:
+    """What tokens and documents are written with, and what they may be written with as well."""
+
+    own: bytes = field(repr=False)
+    others: tuple[bytes, ...] = field(default=(), repr=False)
+    """While the key is changed: the next one, and the former one."""
+
+    @property
+    def believed(self) -> tuple[bytes, ...]:
+        """All of them."""
+        return (self.own, *self.others)
+
+
+def fingerprint_of(key: bytes) -> str:
+    """By which people tell keys apart; nothing of the key can be found from it."""
+    return sha256(b"lockstep cluster key\n" + key).hexdigest()[:8]
+
+
+def next_of(path: Path) -> Path:
+    """Where the next key of a cluster is before it is used."""
+    return path.with_name(f"{path.name}.next")
+
+
+def former_of(path: Path) -> Path:
+    """Where the former one is while it is believed still."""
+    return path.with_name(f"{path.name}.former")
+
+
+def load_keys(path: Path) -> ClusterKeys | None:
+    """The keys of a cluster; None: there is none.
+
+    Raises:
+        EnvironmentFault: one can't be read, or is none.
+    """
+    # In this order whoever reads while `use_next` works finds both keys, at either place.
+    found = load_key(next_of(path))
+    own, former = load_key(path), load_key(former_of(path))
+    if own is None:
+        return None
+    return ClusterKeys(own, tuple(dict.fromkeys(one for one in (found, former) if one not in (None, own))))
+
+
+class KeyFiles:
+    """The files of a cluster's keys, looked at for changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._paths = (path, next_of(path), former_of(path))
+        self._stamp = self._now()
+
+    def refresh(self) -> ClusterKeys | None:
+        """The keys, if a file has changed since the last look; None: none has, or the key is not there.
+
+        Raises:
+            EnvironmentFault: one can't be read, or is none. It is read again when it has changed.
+        """
+        stamp = self._now()
+        if stamp == self._stamp:
+            return None
+        self._stamp = stamp
+        return load_keys(self._paths[0])
+
+    def _now(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return tuple(map(_stamp_of, self._paths))
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+
+def use_next(path: Path) -> None:
+    """The next key becomes the key, and the key the former one. At each moment both are there.
+
+    Raises:
+        EnvironmentFault: there is no next one, or the files can't be written.
+    """
+    if load_key(next_of(path)) is None or load_key(path) is None:
+        raise EnvironmentFault(f"{next_of(path)} or {path} is missing: nothing was changed")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        draft.hardlink_to(path)
+        draft.replace(former_of(path))
+        next_of(path).replace(path)
+    except OSError as error:
+        raise EnvironmentFault(f"the keys beside {path} can't be written: {error.strerror}; try again") from error
+
+
+def by_any[T](keys: Iterable[bytes], read: Callable[[bytes], T], refused: type[Exception]) -> tuple[T, bytes]:
+    """What was written with one of the keys, and with which.
+
+    Raises:
+        `refused`: with none of them; as the first of them has it.
+    """
+    first: Exception | None = None
+    for key in keys:
+        try:
+            return read(key), key
+        except refused as error:
+            first = first or error
+    assert first is not None, "there is a key"
+    raise first
 
 
 def make_key(path: Path) -> bytes:

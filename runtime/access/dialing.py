@@ -4,6 +4,7 @@ Who this process is, is said once, by `introduce`; channels are opened by addres
 cluster that lets everybody in, or of none that was introduced, is called without a name.
 """
 
+import contextlib
 import getpass
 import time
 from collections.abc import Callable, Sequence
@@ -11,8 +12,9 @@ from typing import Any, Final, Self
 
 import grpc
 
-from lockstep.runtime.access.cluster_key import LIFETIME_S, Holder, load_key, mint
+from lockstep.runtime.access.cluster_key import LIFETIME_S, Holder, KeyFiles, load_key, mint
 from lockstep.runtime.access.roles import Role
+from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.tls.authority import OPERATOR
 from lockstep.runtime.tls.material import Material
 from lockstep.runtime.topology import Topology
@@ -21,17 +23,21 @@ from lockstep.stream.values import frozen
 Metadata = tuple[tuple[str, str | bytes], ...]
 _LOOK_S: Final = 5.0
 """How often it is looked whether the certificate was replaced."""
+_LOOK_AT_KEY_S: Final = 1.0
 _RENEW_S: Final = LIFETIME_S // 2
 
 
 class Identity:
     """Whom the calls of this process to one cluster name."""
 
-    def __init__(self, key: bytes, cluster: str, holder: Holder) -> None:
+    def __init__(self, key: bytes, cluster: str, holder: Holder, files: KeyFiles | None = None) -> None:
+        """`files`: where the key is; None: it is never changed."""
         self._key = key
         self._cluster = cluster
         self.holder = holder
         self._renew_s = 0.0
+        self._files = files
+        self._next_look_s = 0.0
         self._metadata: Metadata = ()
         self._token = ""
 
@@ -39,9 +45,27 @@ class Identity:
         """Whether it is a process of the cluster, and not an operator."""
         return self._key == key and self._cluster == cluster and self.holder.role is Role.MEMBER
 
+    def rekey(self, key: bytes) -> None:
+        """From here on tokens are made with this key, whatever the files say."""
+        self._key, self._files, self._renew_s = key, None, 0.0
+
+    def _look(self, files: KeyFiles) -> None:
+        """A key that was changed is used without a restart."""
+        now_s = time.monotonic()
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + _LOOK_AT_KEY_S
+        # What can't be read its own process says; the others know the key that there was.
+        with contextlib.suppress(EnvironmentFault):
+            keys = files.refresh()
+            if keys is not None and keys.own != self._key:
+                self._key, self._renew_s = keys.own, 0.0
+
     @property
     def token(self) -> str:
         """A token that is good for hours."""
+        if self._files is not None:
+            self._look(self._files)
         now_s = time.time()
         # Also after a clock was set back.
         if not self._renew_s - _RENEW_S <= now_s < self._renew_s:
@@ -85,7 +109,7 @@ def introduce(topology: Topology, member: str = "") -> Identity | None:
     if not member and before.identity is not None and before.identity.is_member_of(key, topology.name):
         return before.identity
     holder = Holder(member, Role.MEMBER) if member else Holder(_person(), Role.OPERATOR)
-    identity = Identity(key, topology.name, holder) if key is not None else None
+    identity = Identity(key, topology.name, holder, KeyFiles(path)) if key is not None else None
     material = Material(topology.tls.cert_dir, member or OPERATOR) if topology.tls.on else None
     served = [(one.host, one.metrics_port) for one in topology.all_members()]
     beside = (topology.reconciler, topology.ledger, topology.alerts, topology.day)
@@ -93,6 +117,11 @@ def introduce(topology: Topology, member: str = "") -> Identity | None:
     addresses += [f"{host}:{port}" for host, port in served if port]
     _ways.update(dict.fromkeys(addresses, _Way(identity, material)))
     return identity
+
+
+def identity_for(topology: Topology) -> Identity | None:
+    """By what this process was introduced to a cluster; None: there is no key to be known by here."""
+    return _ways.get(topology.all_members()[0].grpc_address, _PLAIN).identity
 
 
 def material_for(topology: Topology) -> Material | None:

@@ -138,4 +138,6 @@ def enter(topology: Topology, name: str, log: ProcessLog, member: Member | None 
     follower = PrincipalsFollower(topology, entitlements, trail, log, material, kept)
     follower.begin()
     seals = open_seals(topology, member, log, trail) if member is not None else None
+    if seals is not None:
+        follower.on_keys.append(seals.rekey)
     return Entrance(entitlements, trail, follower, material, log, seals)

@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from lockstep.runtime.access.cluster_key import ClusterKeys, KeyFiles, by_any, fingerprint_of
 from lockstep.runtime.access.etcd_access import etcd_options
 from lockstep.runtime.access.kept import KeptDocument, load
 from lockstep.runtime.access.numbers import numbers_named
 from lockstep.runtime.access.registry import Registry, RegistryForged, decode, registry_key, why_not_after
 from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.etcd import EtcdStore, StoreError, Versioned
+from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.process_log import ProcessLog
 from lockstep.runtime.tls.material import Material
 from lockstep.runtime.tokens import Entitlements
@@ -23,6 +25,7 @@ _LOOK_S: Final = 0.5
 """How often it is looked whose time is over."""
 _RETRY_S: Final = 1.0
 _ANEW: Final = "make the principal anew after lockstep access revoke"
+REKEY: Final = "if the cluster's key was changed: lockstep access rekey --former-key FILE"
 RESTORE: Final = "if it was put back on purpose: lockstep access restore"
 
 
@@ -51,6 +54,12 @@ class PrincipalsFollower:
         self._kept = kept
         self._known = Registry()
         self._on_disk: bytes | None = None
+        self._seen: bytes | None = None
+        """What stands in etcd, as far as was heard."""
+        access = getattr(topology, "access", None)
+        self._key_files = KeyFiles(access.key_file) if access is not None and access.key_file.name else None
+        self.on_keys: list[Callable[[ClusterKeys], object]] = []
+        """Are called in a thread when the cluster's key is being changed."""
 
     def begin(self) -> None:
         """Take what was kept by an earlier life of the process. Before anybody calls."""
@@ -74,7 +83,7 @@ class PrincipalsFollower:
         self._note_clashes()
 
     def _decode(self, raw: bytes | None) -> Registry:
-        return decode(raw, self._entitlements.key, self._topology.name)
+        return by_any(self._entitlements.keys, lambda key: decode(raw, key, self._topology.name), RegistryForged)[0]
 
     def _set_aside(self) -> None:
         """What can't be verified lets nobody in; but whose numbers it names had sessions, and those stay theirs."""
@@ -124,8 +133,28 @@ class PrincipalsFollower:
         while True:
             await asyncio.sleep(_LOOK_S)
             self._entitlements.end_over()
+            await self._look_at_keys()
             if self._material is not None and self._material.refresh():
                 self._log.info("certificate_replaced", file=str(self._material.file))
+
+    async def _look_at_keys(self) -> None:
+        """A change of the cluster's key is in force without a restart."""
+        if self._key_files is None or not self._follows:
+            return
+        try:
+            keys = self._key_files.refresh()
+        except EnvironmentFault as error:
+            self._log.error("cluster_key_unusable", text=f"{error}; those that were known stay")
+            return
+        if keys is None or keys.believed == self._entitlements.keys:
+            return
+        self._entitlements.rekey(keys)
+        self._log.info("cluster_key", believed=len(keys.believed), written_with=fingerprint_of(keys.own))
+        self._trail.note("cluster_key", believed=len(keys.believed), written_with=fingerprint_of(keys.own))
+        for heard in self.on_keys:
+            await asyncio.to_thread(heard, keys)
+        if self._seen is not None and self.take(self._seen):
+            await asyncio.to_thread(self._keep, self._seen)
 
     async def _follow(self) -> None:
         async with EtcdStore(etcd_options(self._topology)) as store:
@@ -137,10 +166,11 @@ class PrincipalsFollower:
 
     def take(self, raw: bytes | None) -> bool:
         """What stands in etcd now; whether it is believed."""
+        self._seen = raw
         try:
             registry = self._decode(raw)
         except RegistryForged as error:
-            self._refuse(str(error))
+            self._refuse(f"{error}; {REKEY}")
             return False
         why = why_not_after(self._known, registry)
         if why:

@@ -100,6 +100,11 @@ def retire(epoch: int) -> Edit:
     return edit
 
 
+def without_secrets(ring: KeyRing) -> KeyRing:
+    """The same, written with another key of the cluster: members keep the roots of these epochs, nobody makes them."""
+    return replace(ring, secrets=tuple((epoch, "") for epoch, _ in ring.secrets))
+
+
 def begin_anew(version: int, sending: int, secret: bytes) -> KeyRing:
     """After a change of the cluster's key: members keep the epoch that they use, and the next one is announced.
 
@@ -139,7 +144,8 @@ def decode(raw: bytes, key: bytes, cluster: str) -> KeyRing:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, RingForged):
             raise
-        raise RingForged(f"the links' keys can't be read ({error})") from None
+        why = f" ({error})" if type(error) is ValueError else ""
+        raise RingForged(f"this is no document of links' keys{why}") from None
     return ring
 
 

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from lockstep.runtime.access.cluster_key import load_key, make_key
+from lockstep.runtime.access.cluster_key import ClusterKeys, by_any, load_keys, make_key
 from lockstep.runtime.access.etcd_access import etcd_options
 from lockstep.runtime.access.kept import KeptDocument
 from lockstep.runtime.access.link_keys import (
@@ -63,10 +63,12 @@ def open_seals(topology: Topology, member: Member, log: ProcessLog, trail: Trail
     if not topology.sealed:
         return None
     path = topology.access.key_file
-    key = make_key(path) if topology.on_loopback else load_key(path)
-    if key is None:
+    if topology.on_loopback:
+        make_key(path)
+    keys = load_keys(path)
+    if keys is None:
         raise EnvironmentFault(_NO_KEY.format(path))
-    seals = LinkSeals(topology, member, key, log, trail)
+    seals = LinkSeals(topology, member, keys, log, trail)
     seals.begin()
     return seals
 
@@ -74,10 +76,10 @@ def open_seals(topology: Topology, member: Member, log: ProcessLog, trail: Trail
 class LinkSeals:
     """See the module. `begin` it before anything else."""
 
-    def __init__(self, topology: Topology, member: Member, key: bytes, log: ProcessLog, trail: Trail) -> None:
+    def __init__(self, topology: Topology, member: Member, keys: ClusterKeys, log: ProcessLog, trail: Trail) -> None:
         self._topology = topology
         self._member = member
-        self._key = key
+        self._cluster_keys = keys
         self._log = log
         self._trail = trail
         self.keys = NO_KEYS
@@ -89,6 +91,8 @@ class LinkSeals:
         self._rank = (0, "")
         self._document: bytes | None = None
         self._refused = ""
+        self._seen: bytes | None = None
+        """What stands in etcd, as far as was heard."""
         self._openers: dict[str, Opener] = {}
         self._watchers: dict[int, WatchSeal] = {}
         self._digests = Digests()
@@ -195,7 +199,7 @@ class LinkSeals:
         document = row["document"].encode()
         # After a change of the cluster's key the roots are good still, and the document is not.
         with contextlib.suppress(RingForged):
-            self._ring = decode(document, self._key, self._topology.name)
+            self._ring, _ = self._decode(document)
             self._document = document
         self._rank, self.keys = rank, SealKeys(sending, roots)
 
@@ -210,7 +214,7 @@ class LinkSeals:
                         if not self.keys.sending:
                             raise EnvironmentFault(f"{self._refused}: is {self._topology.access.key_file} the same?")
                         break
-                    first = encode(first_ring(secrets.token_bytes(SECRET_BYTES)), self._key, cluster)
+                    first = encode(first_ring(secrets.token_bytes(SECRET_BYTES)), self._cluster_keys.own, cluster)
                     await store.compare_and_swap(key, 0, first)
         except (StoreError, TimeoutError) as error:
             where = ", ".join(self._topology.etcd_endpoints)
@@ -255,10 +259,11 @@ class LinkSeals:
 
     def take(self, raw: bytes | None) -> bool:
         """What stands in etcd now; whether ours is newer, and is to stand there."""
+        self._seen = raw
         if raw is None:
             return self._document is not None
         try:
-            ring = decode(raw, self._key, self._topology.name)
+            ring, key = self._decode(raw)
         except RingForged as error:
             if str(error) != self._refused:
                 self._refused = str(error)
@@ -266,14 +271,27 @@ class LinkSeals:
                 self._trail.note("link_keys_refused", why=str(error))
             return False
         if ring.rank > self._rank:
-            self._adopt(ring, raw)
+            self._adopt(ring, raw, key)
             return False
         return ring.rank < self._rank and self._document is not None
 
-    def _adopt(self, ring: KeyRing, raw: bytes) -> None:
+    def _decode(self, raw: bytes) -> tuple[KeyRing, bytes]:
+        """A document, and the key that it was written with: of which its roots are made, by all that read it."""
+        return by_any(self._cluster_keys.believed, lambda key: decode(raw, key, self._topology.name), RingForged)
+
+    def rekey(self, keys: ClusterKeys) -> None:
+        """The cluster's key is being changed. A document that was refused may be believed now."""
+        self._cluster_keys = keys
+        before = self._rank
+        if self._refused and self._seen is not None:
+            self.take(self._seen)
+        if self._rank != before:
+            self._keep()
+
+    def _adopt(self, ring: KeyRing, raw: bytes, key: bytes) -> None:
         known = self.keys.roots
         roots = {
-            epoch: root_of(self._key, bytes.fromhex(secret), self._topology.name) if secret else known.get(epoch, b"")
+            epoch: root_of(key, bytes.fromhex(secret), self._topology.name) if secret else known.get(epoch, b"")
             for epoch, secret in ring.secrets
         }
         roots = {epoch: root for epoch, root in roots.items() if root}

@@ -39,6 +39,10 @@ class RegistryForged(ValueError):
     """The document was not written by somebody who has the cluster's key."""
 
 
+class NoDocument(RegistryForged):
+    """It was written by nobody: it is something else."""
+
+
 @frozen
 class Credential:
     """What a principal shows: an API key or a password (by its hash), or the public key that signs its logins."""
@@ -338,25 +342,6 @@ def why_not_after(known: Registry, found: Registry) -> str:
     return ""
 
 
-def clashes(registry: Registry, clients: Iterable[Principal]) -> dict[str, str]:
-    """Stored principals that have something of a client of the configuration, by name, and what it is.
-
-    A session is its client number's, a budget its name's: two who share one would have each other's.
-    """
-    found: dict[str, str] = {}
-    for client in clients:
-        for entry in registry.entries:
-            users = {one.user for one in entry.credentials if one.user}
-            shared = [
-                *([f"client number {client.number}"] if entry.number == client.number else ()),
-                *(["name"] if entry.name == client.name else ()),
-                *([f"user {client.soup_user!r} of the binary door"] if client.soup_user in users else ()),
-            ]
-            if shared:
-                found[entry.name] = f"it has the {' and the '.join(shared)} of the [[client]] {client.name!r}"
-    return found
-
-
 def digest(registry: Registry) -> str:
     """By which a registry is known again."""
     return sha256(_body(registry).encode()).hexdigest()[:32]
@@ -467,7 +452,7 @@ def decode(raw: bytes | None, key: bytes, cluster: str) -> Registry:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, RegistryForged):
             raise
-        raise RegistryForged(f"the principals can't be read ({error})") from None
+        raise NoDocument("this is no document of principals") from None
 
 
 def _entry(row: dict[str, Any]) -> Entry:

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "password": f"{_HERE}.principals:password_command",
     "public-key": f"{_HERE}.principals:public_key",
     "restore": f"{_HERE}.restore",
+    "rekey": f"{_HERE}.rekey",
     "key": f"{_HERE}.key",
     "trail": f"{_HERE}.trail",
 }

@@ -64,7 +64,8 @@ def create_command(
     taken, former = [client.number for client in topology.clients], former_numbers(topology)
     if former:
         names = ", ".join(sorted(set(former.values()) - {NOBODY})[:_NAMED]) or "revoked ones"
-        click.echo(f"note: {names}: kept here by the principals of another key; their numbers go to nobody", err=True)
+        text = f"kept here with another key of the cluster: {names}; their client numbers go to nobody else"
+        click.echo(f"note: {text}. `lockstep access restore --file ... --former-key FILE` brings them back", err=True)
     edit = create(
         name,
         roles,

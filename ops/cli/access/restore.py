@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from lockstep.ops.cli.access.rekey import former_key_option
 from lockstep.ops.cli.cluster.steps import confirm, force_option
 from lockstep.ops.cli.options import InputFault, config_option, expected_errors
 from lockstep.runtime.access.registry import Since
@@ -18,10 +19,11 @@ from lockstep.runtime.topology import Topology
     "--file", "file", type=click.Path(path_type=Path, dir_okay=False),
     help="Take what a process has kept (NAME.principals in audit_dir) and put it into etcd.",
 )  # fmt: skip
+@former_key_option
 @click.option("--revoked-too", is_flag=True, help="Also bring back who and what was revoked since.")
 @force_option
 @expected_errors
-def command(config_path: Path, file: Path | None, revoked_too: bool, force: bool) -> int:
+def command(config_path: Path, file: Path | None, former: Path | None, revoked_too: bool, force: bool) -> int:
     """Put principals in force that processes refuse since they know newer ones: those that stand in etcd, or in a file.
 
     After etcd was restored from a backup on purpose: without --file, what was changed since the backup is lost. After
@@ -30,7 +32,9 @@ def command(config_path: Path, file: Path | None, revoked_too: bool, force: bool
     again what it did: the list says so, look at it before you go ahead.
     """
     topology = load(config_path)
-    found = read(topology) if file is None else read_file(topology, file)
+    if file is None and former is not None:
+        raise InputFault("--former-key goes with --file; for what stands in etcd: `lockstep access rekey`")
+    found = read(topology) if file is None else read_file(topology, file, former)
     if file is None and not found.version:
         raise InputFault(_nothing_in_etcd(topology))
     where = "etcd" if file is None else str(file)
@@ -38,10 +42,10 @@ def command(config_path: Path, file: Path | None, revoked_too: bool, force: bool
     click.echo(f"version {found.version} in {where}{newest}", err=True)
     for entry in found.entries:
         click.echo(f"  {entry.name}: {', '.join(entry.roles)}, {len(entry.credentials)} credentials", err=True)
-    _say_what_changed(revoked_since(topology, found), revoked_too=revoked_too)
+    _say_what_changed(revoked_since(topology, found, former), revoked_too=revoked_too)
     confirm("put these in force, and no others?", force=force)
     what = f"restore version {found.version} from {where}{', with those revoked since' if revoked_too else ''}"
-    after = restore(topology, found, what, revoked_too=revoked_too)
+    after = restore(topology, found, what, revoked_too=revoked_too, former=former)
     click.echo(f"in force as version {after.version}: {len(after.entries)} principals")
     return 0
 

@@ -1,12 +1,28 @@
 """Tokens by the cluster's key."""
 
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from lockstep.runtime.access.cluster_key import LIFETIME_S, Holder, NotByThisKey, load_key, make_key, mint, verify
+from lockstep.runtime.access.cluster_key import (
+    LIFETIME_S,
+    ClusterKeys,
+    Holder,
+    KeyFiles,
+    NotByThisKey,
+    by_any,
+    former_of,
+    load_key,
+    load_keys,
+    make_key,
+    mint,
+    next_of,
+    use_next,
+    verify,
+)
 from lockstep.runtime.access.dialing import Identity
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.faults import EnvironmentFault
@@ -119,3 +135,81 @@ def test_who_lists_no_client_and_lets_nobody_in_anonymously_lets_nobody_in():
         closed.authenticate(None)
     with pytest.raises(Unauthenticated):
         closed.authenticate("Bearer ")
+
+
+# ---- a change of the key ---------------------------------------------------------------------------------------------
+
+
+def test_while_the_key_is_changed_both_are_believed_at_each_moment(tmp_path: Path):
+    path = tmp_path / "cluster.key"
+    assert load_keys(path) is None
+    first, files = make_key(path), KeyFiles(path)
+    assert (load_keys(path), files.refresh()) == (ClusterKeys(first), None)
+    second = make_key(next_of(path))
+    assert load_keys(path) == ClusterKeys(first, (second,)) == files.refresh()
+    former_of(path).hardlink_to(path)
+    assert load_keys(path) == ClusterKeys(first, (second,)), "a switch that was broken off"
+    use_next(path)
+    assert load_keys(path) == ClusterKeys(second, (first,)) == files.refresh()
+    assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o600}
+    with pytest.raises(EnvironmentFault, match="nothing was changed"):
+        use_next(path)
+    former_of(path).unlink()
+    assert files.refresh() == ClusterKeys(second)
+    assert files.refresh() is None
+
+
+def test_a_key_file_that_is_being_written_is_said_once_and_read_when_it_is_whole(tmp_path: Path):
+    path = tmp_path / "cluster.key"
+    make_key(path)
+    files = KeyFiles(path)
+    next_of(path).write_text("ab")
+    with pytest.raises(EnvironmentFault, match="holds no key"):
+        files.refresh()
+    assert files.refresh() is None
+    next_of(path).write_text("ab" * 32)
+    found = files.refresh()
+    assert found is not None
+    assert found.others == (b"\xab" * 32,)
+
+
+def test_what_was_written_with_one_of_several_keys_says_with_which():
+    tokens = {key: mint(key, "c", ENGINE, 1_000) for key in (KEY, b"x" * 32)}
+    for key, token in tokens.items():
+        read = lambda one, token=token: verify(one, "c", token, 1_000)  # noqa: E731 - as its callers have it
+        assert by_any((KEY, b"x" * 32), read, NotByThisKey)[1] == key
+        with pytest.raises(NotByThisKey):
+            by_any((b"y" * 32,), read, NotByThisKey)
+
+
+def test_an_identity_uses_the_key_that_is_there_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lockstep.runtime.access.dialing._LOOK_AT_KEY_S", 0.0)
+    path = tmp_path / "cluster.key"
+    first = make_key(path)
+    identity = Identity(first, "c", ENGINE, KeyFiles(path))
+    assert verify(first, "c", identity.token, int(time.time())) == ENGINE
+    second = make_key(next_of(path))
+    assert verify(first, "c", identity.token, int(time.time())) == ENGINE, "not before it is switched"
+    use_next(path)
+    assert verify(second, "c", identity.token, int(time.time())) == ENGINE
+
+
+def test_members_come_by_both_keys_while_the_key_is_changed_and_by_one_afterwards():
+    found = Entitlements((), anonymous=False, key=KEY, cluster="c")
+    other = b"x" * 32
+    tokens = [mint(key, "c", ENGINE, int(time.time())) for key in (KEY, other)]
+    assert comes(found, tokens) == [True, False]
+    found.rekey(ClusterKeys(other, (KEY,)))
+    assert comes(found, tokens) == [True, True]
+    found.rekey(ClusterKeys(other))
+    assert comes(found, tokens) == [False, True], "also who was remembered"
+
+
+def comes(found: Entitlements, tokens: list[str]) -> list[bool]:
+    def one(token: str) -> bool:
+        try:
+            return bool(found.authenticate(f"Bearer {token}"))
+        except Unauthenticated:
+            return False
+
+    return [one(token) for token in tokens]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.ops.operator.link_rotation import Do, epochs_text, next_step
+from lockstep.runtime.access.cluster_key import ClusterKeys
 from lockstep.runtime.access.link_keys import (
     KeyRing,
     RingForged,
@@ -19,6 +20,7 @@ from lockstep.runtime.access.link_keys import (
     first_ring,
     retire,
     use,
+    without_secrets,
 )
 from lockstep.runtime.access.link_seals import LinkSeals, open_seals
 from lockstep.runtime.faults import EnvironmentFault
@@ -106,8 +108,8 @@ def topology(directory: Path, seal: str = "all", hosts: tuple[str, str] = ("127.
     )  # fmt: skip
 
 
-def seals(wanted: Topology, member: Member | None = None, key: bytes = KEY) -> LinkSeals:
-    return LinkSeals(wanted, member or wanted.engines[0], key, open_log("test"), NO_TRAIL)
+def seals(wanted: Topology, member: Member | None = None, key: bytes = KEY, *others: bytes) -> LinkSeals:
+    return LinkSeals(wanted, member or wanted.engines[0], ClusterKeys(key, others), open_log("test"), NO_TRAIL)
 
 
 def raw(ring: KeyRing, key: bytes = KEY) -> bytes:
@@ -175,7 +177,7 @@ def test_a_file_that_was_damaged_is_said_and_etcd_is_asked(tmp_path: Path, monke
     found = seals(wanted)
     monkeypatch.setattr(found, "_fetch", lambda: _given(found))
     found.begin()
-    assert found.keys.sending == 1
+    assert found.said().sending == 1
 
 
 async def _given(found: LinkSeals) -> None:
@@ -199,6 +201,28 @@ def test_after_a_change_of_the_clusters_key_members_keep_their_keys_until_they_a
     fresh.take(raw(anew, OTHER))
     assert fresh.said().sending == 2, "the one that everybody believes"
     assert fresh.keys.roots[2] == after.keys.roots[2]
+
+
+def test_while_the_clusters_key_is_changed_a_rotation_needs_nothing_anew(tmp_path: Path):
+    """Whichever of the two keys a document was written with, all make the same roots of it."""
+    wanted = topology(tmp_path)
+    old, new = seals(wanted, None, KEY, OTHER), seals(wanted, None, OTHER, KEY)
+    for one in (old, new):
+        one.take(raw(FIRST))
+    assert old.keys == new.keys
+    rotated = changed(FIRST, lambda ring: announce(b"2" * 32)(without_secrets(ring)), by="a", what="", now_ns=1)
+    for one in (old, new):
+        one.take(raw(rotated, OTHER))
+    assert old.keys == new.keys
+    assert (old.said().sending, list(old.said().believed)) == (1, [1, 2])
+
+
+def test_a_document_that_was_refused_is_believed_when_its_key_is(tmp_path: Path):
+    found = seals(topology(tmp_path))
+    found.take(raw(FIRST, OTHER))
+    assert found.said().sending == 0
+    found.rekey(ClusterKeys(KEY, (OTHER,)))
+    assert found.said().sending == 1
 
 
 def pair(tmp_path: Path, seal: str, hosts: tuple[str, str]) -> tuple[LinkSeals, LinkSeals, Topology]:
