@@ -13,7 +13,7 @@ from lockstep.runtime.access.instruments import why_not
 from lockstep.runtime.budget import Budget, spread, used_up
 from lockstep.runtime.error_details import details
 from lockstep.runtime.refusal import Metadata
-from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated
+from lockstep.runtime.tokens import Entitlements, NotLookedAt, TooManyLogins, Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code
 from lockstep.v1 import common_pb2
@@ -104,8 +104,10 @@ def authorization_of(context: Any) -> str | None:
 
 async def abort_unknown(context: Any, error: Unauthenticated) -> NoReturn:
     """End the call of somebody who is not known, or not looked at now."""
-    if isinstance(error, TooManyLogins):
-        await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), retry_after_ms=1_000 * error.RETRY_S)
+    if isinstance(error, NotLookedAt):
+        late = isinstance(error, TooManyLogins)
+        status = grpc.StatusCode.RESOURCE_EXHAUSTED if late else grpc.StatusCode.UNAVAILABLE
+        await abort(context, status, str(error), retry_after_ms=1_000 * error.RETRY_S)
     await abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
 
 

@@ -22,6 +22,8 @@ from typing import Final, Self
 
 from lockstep.runtime.access import jwt_login
 from lockstep.runtime.access.callers import OPEN_CLIENT as OPEN_CLIENT
+from lockstep.runtime.access.callers import NotLookedAt as NotLookedAt
+from lockstep.runtime.access.callers import PrincipalsUnknown as PrincipalsUnknown
 from lockstep.runtime.access.callers import TooManyLogins as TooManyLogins
 from lockstep.runtime.access.callers import Unauthenticated as Unauthenticated
 from lockstep.runtime.access.cluster_key import (
@@ -120,7 +122,9 @@ class Entitlements:
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
         self._waiting = 0
         self._heard = asyncio.Event()
-        """The stored principals were told of once."""
+        """The stored principals were told of once, or nobody need wait for that."""
+        self._unknown = bool(key)
+        """Nothing is known of stored principals: whether there are any, even."""
 
     @classmethod
     def of(cls, topology: Topology) -> Self:
@@ -181,12 +185,17 @@ class Entitlements:
         self._registry = registry
         if heard:
             self._heard.set()
+        self._unknown = not heard and not registry.version
         self._by_credential = {one.id: (entry, one) for entry in registry.entries for one in entry.credentials}
         with self._remembering:
             self._verified = dict(self._still_good())
         kept = self._by_credential.keys() | {_guesses_at(client) for client in self._clients}
         self._guesses = {one: rate for one, rate in self._guesses.items() if one in kept}
         self.end_over()
+
+    def not_believed(self) -> None:
+        """What stands in etcd was refused: nobody waits for what may never come. What was known stays."""
+        self._heard.set()
 
     def _still_good(self) -> Iterator[tuple[bytes, tuple[Principal, float, str]]]:
         """Of what took a slow hash: a change of somebody else makes nobody prove a secret again."""
@@ -291,7 +300,7 @@ class Entitlements:
         """As `authenticate`, and an API key that was not seen before is hashed meanwhile.
 
         Raises:
-            Unauthenticated: there is no token, or nobody has this one.
+            Unauthenticated: there is no token, or nobody has this one. NotLookedAt: see there.
         """
         if not self._heard.is_set() and self._may_be_stored(authorization):
             await self._hear()
@@ -299,6 +308,14 @@ class Entitlements:
             return self.authenticate(authorization)
         except Unverified as unverified:
             return await self._verify(unverified)
+        except Unauthenticated:
+            self._require_known(authorization)
+            raise
+
+    def _require_known(self, authorization: str | None) -> None:
+        """Raises PrincipalsUnknown: nobody can say whose this is. Who says no takes a good key for a wrong one."""
+        if self._unknown and self._may_be_stored(authorization):
+            raise PrincipalsUnknown from None
 
     def _may_be_stored(self, authorization: str | None) -> bool:
         token = (authorization or "")[len(_SCHEME) :].strip()
@@ -313,9 +330,8 @@ class Entitlements:
             async with asyncio.timeout(_HEAR_S):
                 await self._heard.wait()
         except TimeoutError:
-            if self._registry.version:
-                # etcd does not answer: nobody else waits for it, those that were known are taken as they are.
-                self._heard.set()
+            # etcd does not answer: nobody else waits for it. Those that were known are taken as they are.
+            self._heard.set()
             return
         finally:
             self._waiting -= 1
@@ -334,6 +350,9 @@ class Entitlements:
             if not matches(unverified.secret, credential.secret):
                 raise Unauthenticated(_NOBODY) from None
             return self._verified_now(credential, fingerprint(unverified.secret))
+        except Unauthenticated:
+            self._require_known(authorization)
+            raise
 
     async def identify_soup_user(self, user: str, password: str, host: str = "") -> Principal:
         """The principal of a login to the binary door, from a host.

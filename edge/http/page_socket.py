@@ -24,7 +24,7 @@ from lockstep.marketdata.candle_query import listed_candles
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused
 from lockstep.marketdata.shell import FeedShell
-from lockstep.runtime.access.callers import OPEN_CLIENT, TooManyLogins, Unauthenticated
+from lockstep.runtime.access.callers import OPEN_CLIENT, NotLookedAt, TooManyLogins, Unauthenticated
 from lockstep.runtime.access.instruments import why_not
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.budget import BYTES_PER_POINT, Cost
@@ -168,8 +168,9 @@ class PageSocket:
             client = await entitlements.identify(f"Bearer {token}" if token.isascii() else None)
         except Unauthenticated as error:
             trail.refusal(_PATH, "", self._peer, str(error))
-            if isinstance(error, TooManyLogins):
-                return Refusal(int(Code.BUSY), str(error), 1_000 * error.RETRY_S)
+            if isinstance(error, NotLookedAt):
+                code = Code.BUSY if isinstance(error, TooManyLogins) else Code.UNAVAILABLE
+                return Refusal(int(code), str(error), 1_000 * error.RETRY_S)
             return Refusal(int(Code.UNAUTHENTICATED), str(error), 0)
         if not client.may(FEED_SOCKET):
             text = f"{client.name!r} has no role that may read market data"

@@ -26,7 +26,7 @@ from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.budget import BYTES_PER_POINT, Cost
 from lockstep.runtime.http_connections import HttpConnections, pause_s, strange_host
 from lockstep.runtime.rate import Rate
-from lockstep.runtime.tokens import TooManyLogins, Unauthenticated
+from lockstep.runtime.tokens import NotLookedAt, Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.v1 import feed_pb2
@@ -271,8 +271,8 @@ class WebSocketDoor:
             principal = await self._shell.entitlements.identify(said)
         except Unauthenticated as error:
             self._shell.trail.refusal(PATH, "", str(request.remote), str(error))
-            if isinstance(error, TooManyLogins):
-                return web.Response(status=429, text=str(error), headers={"Retry-After": str(error.RETRY_S)})
+            if isinstance(error, NotLookedAt):
+                return web.Response(status=error.http, text=str(error), headers={"Retry-After": str(error.RETRY_S)})
             return web.Response(status=401, text=str(error), headers={"WWW-Authenticate": "Bearer"})
         if not principal.may(FEED_SOCKET):
             text = f"{principal.name!r} has no role that may read market data"

@@ -6,7 +6,7 @@ from lockstep.edge.rest.operations import Operation
 from lockstep.edge.rest.problems import Problem
 from lockstep.gateway.entitlement import may_trade
 from lockstep.runtime.access.instruments import why_not
-from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated
+from lockstep.runtime.tokens import Entitlements, PrincipalsUnknown, TooManyLogins, Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 
@@ -15,11 +15,14 @@ async def principal_of(headers: Mapping[str, str], entitlements: Entitlements) -
     """The client that calls, and the credential to show to a gateway on its behalf.
 
     Raises:
-        Problem: 401; 429: too many log in, or have shown a wrong secret of the same principal.
+        Problem: 401; 429: too many log in, or have shown a wrong secret of the same principal; 503: stored principals
+            can't be verified now.
     """
     said = headers.get("Authorization")
     try:
         return await entitlements.identify(said), said
+    except PrincipalsUnknown as error:
+        raise Problem(Code.UNAVAILABLE, str(error), retry_after_s=error.RETRY_S) from None
     except TooManyLogins as error:
         raise Problem(Code.BUSY, f"{error}; nothing was executed", retry_after_s=error.RETRY_S) from None
     except Unauthenticated as error:

@@ -22,7 +22,7 @@ from lockstep.runtime.access.entering import Entrance
 from lockstep.runtime.access.permissions import ALERT_SOCKET
 from lockstep.runtime.budget import Cost
 from lockstep.runtime.http_connections import HttpConnections, pause_s, strange_host
-from lockstep.runtime.tokens import TooManyLogins, Unauthenticated
+from lockstep.runtime.tokens import NotLookedAt, Unauthenticated
 from lockstep.runtime.topology import Principal
 
 PATH: Final = "/alerts"
@@ -116,8 +116,8 @@ class SocketDoor:
             principal = await self._entrance.entitlements.identify(said)
         except Unauthenticated as error:
             trail.refusal(PATH, "", str(request.remote), str(error))
-            if isinstance(error, TooManyLogins):
-                return web.Response(status=429, text=str(error), headers={"Retry-After": str(error.RETRY_S)})
+            if isinstance(error, NotLookedAt):
+                return web.Response(status=error.http, text=str(error), headers={"Retry-After": str(error.RETRY_S)})
             return web.Response(status=401, text=str(error), headers={"WWW-Authenticate": "Bearer"})
         if not principal.may(ALERT_SOCKET):
             text = f"{principal.name!r} has no role that may have alerts"

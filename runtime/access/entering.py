@@ -21,7 +21,7 @@ from lockstep.runtime.metrics.families import Families
 from lockstep.runtime.metrics.links import link_families
 from lockstep.runtime.process_log import ProcessLog
 from lockstep.runtime.tls.material import Material
-from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated
+from lockstep.runtime.tokens import Entitlements, NotLookedAt, Unauthenticated
 from lockstep.runtime.topology import PLAINTEXT_WORDS, Member, ProcessKind, Topology
 from lockstep.stream.values import frozen
 
@@ -93,8 +93,7 @@ class Entrance:
             principal = self.entitlements.authenticate_slowly(authorization)
         except Unauthenticated as error:
             self.trail.refusal("/metrics", "", peer, str(error))
-            late = isinstance(error, TooManyLogins)
-            return HTTPStatus.TOO_MANY_REQUESTS if late else HTTPStatus.UNAUTHORIZED, str(error)
+            return error.http if isinstance(error, NotLookedAt) else HTTPStatus.UNAUTHORIZED, str(error)
         if principal.may(METRICS):
             return None
         text = f"{principal.name!r} has no role that may read figures: {', '.join(sorted(METRICS))}"

@@ -194,6 +194,7 @@ class PrincipalsFollower:
             self._on_disk = raw
 
     def _refuse(self, why: str) -> None:
+        self._entitlements.not_believed()
         self._log.error("principals_refused", text=f"{why}; those that were known stay")
         self._trail.note("principals_refused", why=why)
 

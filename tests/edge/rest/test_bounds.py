@@ -15,6 +15,7 @@ from lockstep.edge.rest import door
 from lockstep.edge.rest.door import RestDoor
 from lockstep.ops.local.ports import free_ports
 from lockstep.runtime import budget, half_open, http_connections, tokens
+from lockstep.runtime.access.cluster_key import ClusterKeys
 from lockstep.runtime.access.registry import Credential, Entry, Registry
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.secret_hash import hash_secret, make_key
@@ -111,6 +112,31 @@ def test_too_many_wrong_secrets_of_one_key_are_429_with_a_pause_at_every_http_do
                     assert (await answer.json(content_type=None))["code"] == "BUSY"
         assert len(hashed) == tokens.GUESSES_AT_ONCE
         assert (await get(site, "/v1/cluster"))[0] == 200, "others do not notice"
+
+    served(test)
+
+
+def test_a_key_that_nobody_can_verify_now_is_503_with_a_pause_at_every_http_door():
+    token, _ = make_key(7)
+
+    async def test(site: Any) -> None:
+        # As of a process that has the cluster's key and has heard of no document yet.
+        site.shell.entitlements.rekey(ClusterKeys(b"k" * 32))
+        site.shell.entitlements._unknown = True
+        site.shell.entitlements.not_believed()
+        for path in ("/feed", "/v1/cluster"):
+            async with (
+                asyncio.timeout(2.9),
+                site.http.get(path, headers={"Authorization": f"Bearer {token}"}) as answer,
+            ):
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+                assert "can't verify stored principals now" in await answer.text()
+            async with site.http.get(path, headers={"Authorization": "Bearer nonsense"}) as answer:
+                assert answer.status == 401
+        assert (await get(site, "/v1/cluster"))[0] == 200, "clients of the configuration do not notice"
+        site.shell.entitlements.replace(Registry())
+        async with site.http.get("/v1/cluster", headers={"Authorization": f"Bearer {token}"}) as answer:
+            assert answer.status == 401, "now it is known that it is nobody's"
 
     served(test)
 

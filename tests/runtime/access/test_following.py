@@ -16,7 +16,7 @@ from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.etcd import StoreRefused
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.process_log import open_log
-from lockstep.runtime.tokens import Entitlements, Unauthenticated
+from lockstep.runtime.tokens import Entitlements, PrincipalsUnknown, Unauthenticated
 from lockstep.runtime.topology import Principal
 from tests.everybody import NO_TRAIL
 from tests.runtime.access.test_tokens import DESK, ISSUER, KEY, KEY_ID, TOKEN, identify, known, signed
@@ -143,6 +143,36 @@ def test_who_was_revoked_while_a_process_was_down_is_not_let_in_for_what_it_kept
             await restarted.identify(f"Bearer {TOKEN}")
 
     asyncio.run(come())
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_key_is_no_wrong_one_while_no_document_is_believed(monkeypatch: pytest.MonkeyPatch, refused: bool):
+    """A document that is refused, as after a change of the cluster's key, is not waited for at all; one that does not
+    come is waited for once."""
+    monkeypatch.setattr(tokens, "_HEAR_S", 60 if refused else 0.05)
+    known = nobody()
+    follower = following(known)
+    if refused:
+        assert not follower.take(encode(DESK, b"x" * 32, "c"))
+    for _ in range(2):
+        with pytest.raises(PrincipalsUnknown, match="can't verify stored principals now"):
+            identify(known, TOKEN)
+        monkeypatch.setattr(tokens, "_HEAR_S", 60)
+    with pytest.raises(Unauthenticated) as found:
+        identify(known, "nonsense")
+    assert type(found.value) is Unauthenticated
+    with pytest.raises(PrincipalsUnknown):
+        known.authenticate_slowly(f"Bearer {TOKEN}")
+    assert follower.take(encode(DESK, KEY, "c"))
+    assert identify(known, TOKEN).name == "desk"
+
+
+def test_what_was_known_is_in_force_at_once_where_a_document_is_refused(tmp_path: Path, monkeypatch):
+    heard(nobody(), tmp_path, encode(DESK, KEY, "c"))
+    monkeypatch.setattr(tokens, "_HEAR_S", 60)
+    restarted = nobody()
+    heard(restarted, tmp_path, encode(DESK, b"x" * 32, "c"))
+    assert identify(restarted, TOKEN).name == "desk"
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"{}", encode(DESK, b"x" * 32, "c"), encode(DESK, KEY, "other")])

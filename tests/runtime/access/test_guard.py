@@ -18,7 +18,7 @@ from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.budget import Budgets
 from lockstep.runtime.process import MAX_REQUEST_BYTES, start_aio_grpc_server, start_grpc_server
-from lockstep.runtime.tokens import Entitlements, TooManyLogins
+from lockstep.runtime.tokens import Entitlements, PrincipalsUnknown, TooManyLogins
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2, cluster_pb2_grpc
@@ -88,6 +88,14 @@ def test_who_it_is_is_looked_at_before_what_is_asked(raw, metadata):
 def test_a_wrong_role_is_denied_before_what_is_asked_is_read(raw):
     denied = call(raw, (("authorization", "Bearer reads"),))
     assert denied == (grpc.StatusCode.PERMISSION_DENIED, str(int(Code.NOT_ENTITLED)))
+
+
+def test_who_can_not_be_verified_now_is_no_unknown_caller(monkeypatch):
+    async def unknown(_self, _authorization):
+        raise PrincipalsUnknown
+
+    monkeypatch.setattr(Entitlements, "identify", unknown)
+    assert call(b"", ALLOWED) == (grpc.StatusCode.UNAVAILABLE, str(int(Code.UNAVAILABLE)))
 
 
 def test_too_many_logins_are_no_unknown_caller_and_say_when_to_come_again(monkeypatch):
