@@ -22,8 +22,9 @@ from lockstep.runtime.access.cluster_key import Holder
 from lockstep.runtime.access.dialing import Identity, open_channel
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.secret_hash import key_number
-from lockstep.runtime.tls.authority import CA
-from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
+from lockstep.runtime.tls.authority import CA, OPERATOR
+from lockstep.runtime.tls.material import Material
+from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, market_data_pb2, market_data_pb2_grpc
 from tests.calm import CALM
 from tests.ops.local.test_principals import wait_for
 from tests.ops.local.test_secure import PATIENCE_S, command, dropped
@@ -133,7 +134,10 @@ def test_the_key_is_changed_while_the_cluster_trades_and_every_principal_stays(t
             key.write_text(secrets.token_hex(32) + "\n")
             listed = CliRunner().invoke(cli, ["access", "list", "--config", str(running.config_path)])
             assert "`lockstep access rekey --former-key FILE`" in listed.output
+            running.kill("gateway-1")
+            wait_until(lambda: refusal(running, token) == "this process can't verify stored principals now")
             access(running, "rekey", "--former-key", second)
+            wait_until(lambda: not refusal(running, token))
             assert "desk  number 1" in access(running, "list")
             newcomer = issue(running, "newcomer", "trader")
             wait_until(lambda: believed(running, key.read_bytes()))
@@ -144,6 +148,20 @@ def test_the_key_is_changed_while_the_cluster_trades_and_every_principal_stays(t
             stop.set()
         trade.result(60)
         assert dropped(running) == {}
+
+
+def refusal(cluster: LocalCluster, token: str) -> str:
+    """What a gateway says to a stored principal; empty: it lets it in. It has to answer within a second and a half."""
+    material = Material(cluster.topology.tls.cert_dir, OPERATOR)
+    credentials = material.channel_credentials()
+    with grpc.secure_channel(cluster.gateway_addresses[0], credentials) as channel:
+        stub = market_data_pb2_grpc.MarketDataStub(channel)
+        metadata = (("authorization", f"Bearer {token}"),)
+        try:
+            stub.ListInstruments(market_data_pb2.ListInstrumentsRequest(), metadata=metadata, timeout=1.5)
+        except grpc.RpcError as error:
+            return str(error.details()).partition(":")[0]
+    return ""
 
 
 def believed(cluster: LocalCluster, key: bytes) -> bool:
