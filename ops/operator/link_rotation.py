@@ -39,6 +39,7 @@ from lockstep.v1 import cluster_pb2
 _TRIES: Final = 20
 _TIMEOUT_S: Final = 5.0
 _LOOK_S: Final = 0.1
+_DRAIN_S: Final = 1.0
 Said = Mapping[str, cluster_pb2.LinkKeys | None]
 """By member; None: it does not say."""
 
@@ -67,7 +68,12 @@ def next_step(ring: KeyRing, said: Said, begun: int, without: Collection[str] = 
     heard = {name: keys for name, keys in said.items() if name not in without}
     if ring.announced:
         epoch = ring.announced
-        waiting = tuple(name for name, keys in heard.items() if keys is None or epoch not in keys.believed)
+        # Also of which document: an epoch of the same number may have been announced before, with another secret.
+        waiting = tuple(
+            name
+            for name, keys in heard.items()
+            if keys is None or keys.version < ring.version or epoch not in keys.believed
+        )
         return Step(Do.WAIT if waiting else Do.USE, epoch, waiting)
     if len(ring.epochs) > 1:
         waiting = tuple(name for name, keys in heard.items() if keys is None or keys.sending != ring.sending)
@@ -116,7 +122,7 @@ class Rotation:
         Raises:
             EnvironmentFault: etcd or members do not answer, or what stands in etcd was not written with our key.
         """
-        begun, until_s, told = 0, time.monotonic() + timeout_s, ""
+        begun, until_s, told, drained = 0, time.monotonic() + timeout_s, "", False
         with StatusProbe.of(self._topology) as probe:
             if anew:
                 begun = self._begin_anew(said_by(probe.ask()))
@@ -126,6 +132,11 @@ class Rotation:
                 begun = begun or (step.epoch if step.do is not Do.ANNOUNCE else 0)
                 if step.do is Do.DONE:
                     return ring.sending
+                if step.do is Do.RETIRE and not drained:
+                    # What was sealed with the former key is under way for a moment yet.
+                    drained = True
+                    time.sleep(_DRAIN_S)
+                    continue
                 if step.do is not Do.WAIT:
                     self._do(step)
                     until_s, told = time.monotonic() + timeout_s, ""
@@ -186,7 +197,8 @@ class Rotation:
         if not known:
             raise EnvironmentFault("no member says which keys it uses: nothing was changed")
         version, sending = max(one.version for one in known), max(one.sending for one in known)
-        ring = begin_anew(version, sending, secrets.token_bytes(SECRET_BYTES))
+        believed = [epoch for one in known for epoch in one.believed]
+        ring = begin_anew(version, sending, secrets.token_bytes(SECRET_BYTES), believed)
 
         async def work(store: EtcdStore) -> KeyRing:
             found = await store.get(ring_key(self._topology.name))

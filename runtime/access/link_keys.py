@@ -9,7 +9,7 @@ an HMAC by the cluster's key and for its name. A secret alone opens nothing: the
 
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, field, replace
 from hashlib import sha256
 from typing import Any, Final
@@ -105,12 +105,16 @@ def without_secrets(ring: KeyRing) -> KeyRing:
     return replace(ring, secrets=tuple((epoch, "") for epoch, _ in ring.secrets))
 
 
-def begin_anew(version: int, sending: int, secret: bytes) -> KeyRing:
-    """After a change of the cluster's key: members keep the epoch that they use, and the next one is announced.
+def begin_anew(version: int, sending: int, secret: bytes, believed: Iterable[int] = ()) -> KeyRing:
+    """After a change of the cluster's key: members keep the epochs that they have, and another one is announced.
 
-    `version`, `sending`: the highest that any member names.
+    `version`, `sending`: the highest that any member names; `believed`: all epochs that any does. The new one comes
+    after those that were announced and never used: they have other secrets.
     """
-    return KeyRing(version + 1, sending, ((sending, ""), (sending + 1, secret.hex())))
+    epochs = {sending, *believed}
+    others = sorted(epochs - {sending}, key=lambda epoch: (epoch < sending, epoch))[-(MOST_EPOCHS - 2) :]
+    kept = sorted({sending, *others})
+    return KeyRing(version + 1, sending, (*((epoch, "") for epoch in kept), (max(epochs) + 1, secret.hex())))
 
 
 def changed(before: KeyRing, edit: Edit, *, by: str, what: str, now_ns: int) -> KeyRing:

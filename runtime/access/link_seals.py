@@ -297,8 +297,10 @@ class LinkSeals:
         roots = {epoch: root for epoch, root in roots.items() if root}
         if not roots:
             return
-        # After a change of the cluster's key a new host knows the announced epoch alone, which the others believe.
-        sending = ring.sending if ring.sending in roots else max(roots)
+        # After a change of the cluster's key a member may not have the epoch in use: it goes on with the one before it.
+        # A new host knows the announced one alone, which the others believe, or will in a moment.
+        usable = [epoch for epoch in roots if epoch <= ring.sending]
+        sending = max(usable or roots)
         self._ring, self._rank, self._document, self._refused = ring, ring.rank, raw, ""
         self.keys = SealKeys(sending, roots)
         believed = sorted(roots)

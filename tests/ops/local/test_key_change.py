@@ -139,6 +139,7 @@ def test_the_key_is_changed_while_the_cluster_trades_and_every_principal_stays(t
             access(running, "rekey", "--former-key", second)
             wait_until(lambda: not refusal(running, token))
             assert "desk  number 1" in access(running, "list")
+            assert "no others are believed" in command(running, "cluster", "rotate-keys", "--anew", "--timeout", "60")
             newcomer = issue(running, "newcomer", "trader")
             wait_until(lambda: believed(running, key.read_bytes()))
             assert key_number(newcomer) == 2

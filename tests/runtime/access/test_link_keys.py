@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.ops.operator.link_rotation import Do, epochs_text, next_step
-from lockstep.runtime.access.cluster_key import ClusterKeys
+from lockstep.ops.operator.link_rotation import Do, Rotation, Step, epochs_text, next_step
+from lockstep.runtime.access.cluster_key import ClusterKeys, make_key
 from lockstep.runtime.access.link_keys import (
     KeyRing,
     RingForged,
@@ -203,6 +203,55 @@ def test_after_a_change_of_the_clusters_key_members_keep_their_keys_until_they_a
     assert fresh.keys.roots[2] == after.keys.roots[2]
 
 
+def test_an_epoch_that_was_announced_before_is_not_taken_for_the_one_that_is_announced_anew():
+    """A rotation was broken off, then the cluster's key was changed: the two have one number, and other secrets."""
+    anew = begin_anew(2, 1, b"9" * 32, believed=(1, 2, 1, 2))
+    assert (anew.version, anew.sending, anew.epochs, anew.announced) == (3, 1, (1, 2, 3), 3)
+    stale = begin_anew(2, 1, b"9" * 32)
+    assert stale.announced == 2
+    for ring in (anew, stale):
+        said = {"engine-1": cluster_pb2.LinkKeys(version=2, sending=1, believed=[1, 2])}
+        assert next_step(ring, said, ring.announced).do is Do.WAIT
+        said = {"engine-1": cluster_pb2.LinkKeys(version=3, sending=1, believed=list(ring.epochs))}
+        assert next_step(ring, said, ring.announced).do is Do.USE
+    many = begin_anew(9, 5, b"9" * 32, believed=range(2, 8))
+    assert (many.sending, many.announced, len(many.epochs)) == (5, 8, 3)
+    assert decode(raw(many), KEY, "c") == many
+
+
+def test_a_member_that_is_behind_goes_on_with_what_it_has_until_all_have_heard(tmp_path: Path):
+    """In the middle of a rotation: it does not use at once what is only announced."""
+    behind, ahead = (seals(topology(tmp_path / name), key=OTHER) for name in ("a", "b"))
+    for one, ring in ((behind, FIRST), (ahead, USED)):
+        one.rekey(ClusterKeys(OTHER, (KEY,)))
+        one.take(raw(ring))
+    said = [one.said() for one in (behind, ahead)]
+    anew = begin_anew(3, 2, b"9" * 32, [epoch for one in said for epoch in one.believed])
+    for one in (behind, ahead):
+        one.take(raw(anew, OTHER))
+    assert [one.said().sending for one in (behind, ahead)] == [1, 2]
+    assert 1 in ahead.said().believed, "so it hears the other"
+
+
+def test_a_former_key_is_retired_when_what_it_sealed_has_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    done: list[object] = []
+    ring = USED
+    said = {"engine-1": cluster_pb2.LinkKeys(version=3, sending=2, believed=[1, 2])}
+    make_key(tmp_path / "cluster.key")
+
+    def do(_self: Rotation, step: Step) -> None:
+        nonlocal ring
+        done.append(step.do)
+        ring = RETIRED
+
+    monkeypatch.setattr("lockstep.ops.operator.link_rotation.said_by", lambda _: said)
+    monkeypatch.setattr("lockstep.ops.operator.link_rotation.time.sleep", done.append)
+    monkeypatch.setattr(Rotation, "_read", lambda _: ring)
+    monkeypatch.setattr(Rotation, "_do", do)
+    assert Rotation(replace(topology(tmp_path), tls=Tls()), print).run(1.0) == 2
+    assert done == [1.0, Do.RETIRE]
+
+
 def test_while_the_clusters_key_is_changed_a_rotation_needs_nothing_anew(tmp_path: Path):
     """Whichever of the two keys a document was written with, all make the same roots of it."""
     wanted = topology(tmp_path)
@@ -294,7 +343,7 @@ def test_nothing_is_sealed_without_certificates_or_where_it_is_said(tmp_path: Pa
 
 
 def says(sending: int, *believed: int) -> cluster_pb2.LinkKeys:
-    return cluster_pb2.LinkKeys(version=1, sending=sending, believed=[sending, *believed])
+    return cluster_pb2.LinkKeys(version=2, sending=sending, believed=[sending, *believed])
 
 
 def test_each_step_waits_until_every_member_has_heard_of_the_one_before():
