@@ -162,7 +162,8 @@ class StoreLink:
         try:
             await work
         except StoreRefused as error:
-            self._inbox.put(EnvironmentFault(f"etcd at {', '.join(self._endpoints)}: {error}"))
+            # It names the address.
+            self._inbox.put(EnvironmentFault(str(error)))
         except Exception as error:  # noqa: BLE001 - the top of a task: one that dies unseen leaves a sequencer blind
             self._inbox.put(error)
 

@@ -1,5 +1,6 @@
 """What a client says over a WebSocket, and what is said to it, in protobuf or JSON. Pure."""
 
+import re
 from collections import OrderedDict
 from typing import Final
 
@@ -12,6 +13,10 @@ from lockstep.stream.codes import Code
 from lockstep.v1 import feed_pb2
 
 _KEPT: Final = 256
+_NAMED: Final = 40
+_FIELD: Final = re.compile(r"Failed to parse (\w+) field")
+_NO_FIELD: Final = re.compile(r'has no field named "([^"]*)"')
+_NO_VALUE: Final = re.compile(r"Invalid enum value (\S+)")
 
 
 def request_of(message: bytes | str) -> feed_pb2.FeedRequest:
@@ -28,11 +33,28 @@ def request_of(message: bytes | str) -> feed_pb2.FeedRequest:
         else:
             request = feed_pb2.FeedRequest.FromString(message)
     except (DecodeError, json_format.ParseError) as error:
-        first = str(error).splitlines()[0] if str(error) else "not protobuf"
-        raise FeedRefused(Code.MALFORMED_BATCH, f"no FeedRequest: {first[:80]}") from None
+        raise FeedRefused(Code.MALFORMED_BATCH, f"no FeedRequest: {_why(str(error))}") from None
     if request.WhichOneof("request") is None:
         raise FeedRefused(Code.MISSING_FIELD, "a FeedRequest has one of: subscribe, unsubscribe, ping")
     return request
+
+
+def _why(said: str) -> str:
+    """What is wrong with a message, in words about it: the parser's own may be about Python's types."""
+    if said.startswith("Failed to load JSON"):
+        return "it is not JSON, or says something twice"
+    unknown = _NO_FIELD.search(said)
+    if unknown:
+        return f"there is no field {unknown.group(1)[:_NAMED]!r}"
+    if "oneof" in said:
+        return "it asks for several things; send one message for each"
+    field = "".join(f" {name[:_NAMED]}" for name in _FIELD.findall(said)[-1:])
+    value = _NO_VALUE.search(said)
+    if value:
+        return f"the field{field} has no value {value.group(1)[:_NAMED]!r}"
+    if field:
+        return f"the field{field} does not have a value of its kind, or one out of range"
+    return "it is neither a JSON object nor a message of that type"
 
 
 class JsonFrames:

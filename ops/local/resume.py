@@ -28,7 +28,7 @@ from lockstep.replica.mend import finish, is_mendable
 from lockstep.replica.rescue import PeerSays
 from lockstep.replica.rocks import JournalDamaged
 from lockstep.runtime import config
-from lockstep.runtime.access.etcd_access import etcd_options
+from lockstep.runtime.access.etcd_access import etcd_fault, etcd_options
 from lockstep.runtime.delivery_mark_file import delivery_mark_path, read_delivery_mark
 from lockstep.runtime.etcd import CasWon, EtcdStore, StoreError
 from lockstep.runtime.faults import disk_text
@@ -210,9 +210,7 @@ async def _write(topology: Topology, record: ConfigRecord) -> None:
                 config_key(topology.name), 0, encode_config(record), None, _WRITE_TIMEOUT_S
             )
     except StoreError as error:
-        raise EnvironmentFault(
-            f"etcd at {topology.etcd_endpoints[0]} does not take the configuration: {error}"
-        ) from error
+        raise EnvironmentFault(f"the configuration can't be put into etcd: {etcd_fault(topology, error)}") from error
     if not isinstance(outcome, CasWon):
         raise EnvironmentFault(
             f"etcd at {topology.etcd_endpoints[0]} already holds a configuration; it is not the one just started: "

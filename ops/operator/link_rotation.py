@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from lockstep.runtime.access.cluster_key import ClusterKeys, by_any, load_keys
-from lockstep.runtime.access.etcd_access import etcd_options
+from lockstep.runtime.access.etcd_access import etcd_fault, etcd_options
 from lockstep.runtime.access.link_keys import (
     SECRET_BYTES,
     Edit,
@@ -215,8 +215,7 @@ class Rotation:
             async with asyncio.timeout(_TIMEOUT_S), EtcdStore(etcd_options(self._topology)) as store:
                 return await work(store)
         except (StoreError, TimeoutError) as error:
-            where = ", ".join(self._topology.etcd_endpoints)
-            raise EnvironmentFault(f"etcd at {where}: {error or 'no answer in time'}; run it again") from error
+            raise EnvironmentFault(f"{etcd_fault(self._topology, error)}; run it again") from error
         except RingForged as error:
             raise EnvironmentFault(
                 f"{error}; if the cluster's key was changed on every host, --anew writes them again with the new one"
@@ -242,7 +241,7 @@ def links_written_with(topology: Topology, keys: ClusterKeys) -> bytes | None:
     try:
         return asyncio.run(work())
     except (StoreError, TimeoutError) as error:
-        raise EnvironmentFault(f"{error or 'etcd does not answer in time'}; run it again") from error
+        raise EnvironmentFault(f"{etcd_fault(topology, error)}; run it again") from error
     except RingForged as error:
         raise EnvironmentFault(f"{error}; `lockstep cluster rotate-keys --anew` writes them again") from error
 

@@ -15,6 +15,14 @@ def etcd_options(topology: Topology, **options: Any) -> EtcdOptions:
     return EtcdOptions(endpoints=topology.etcd_endpoints, tls=tls, newer_tls=newer, **options)
 
 
+def etcd_fault(topology: Topology, error: Exception) -> str:
+    """What is the matter with etcd, in a line that names its addresses once."""
+    text = str(error) or "no answer in time"
+    if any(endpoint in text for endpoint in topology.etcd_endpoints):
+        return text
+    return f"etcd at {', '.join(topology.etcd_endpoints)}: {text}"
+
+
 def etcd_tls(topology: Topology) -> TlsOptions | None:
     """What etcd is shown; None: it is spoken to in plaintext."""
     if not topology.tls.on or not topology.tls.etcd:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from lockstep.runtime.access.cluster_key import ClusterKeys, by_any, load_keys, make_key
-from lockstep.runtime.access.etcd_access import etcd_options
+from lockstep.runtime.access.etcd_access import etcd_fault, etcd_options
 from lockstep.runtime.access.kept import KeptDocument
 from lockstep.runtime.access.link_keys import (
     SECRET_BYTES,
@@ -217,10 +217,9 @@ class LinkSeals:
                     first = encode(first_ring(secrets.token_bytes(SECRET_BYTES)), self._cluster_keys.own, cluster)
                     await store.compare_and_swap(key, 0, first)
         except (StoreError, TimeoutError) as error:
-            where = ", ".join(self._topology.etcd_endpoints)
             raise EnvironmentFault(
-                f"no keys of links are known on this host, and etcd at {where} does not give them "
-                f"({error or 'no answer in time'}): start etcd first"
+                f"no keys of links are known on this host, and etcd does not give them "
+                f"({etcd_fault(self._topology, error)}): start etcd first"
             ) from error
         self._keep()
 

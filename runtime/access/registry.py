@@ -29,6 +29,7 @@ _FORMAT: Final = 2
 _LIMITED_FORMAT: Final = 3
 """Of a document in which somebody is limited to instruments: software that would not look at that refuses it."""
 _NAME: Final = 64
+_SHOWN: Final = 20
 
 
 class RegistryRefused(ValueError):
@@ -130,8 +131,8 @@ class Registry:
         for entry in self.entries:
             if entry.name == name:
                 return entry
-        known = ", ".join(entry.name for entry in self.entries) or "none"
-        raise RegistryRefused(f"there is no principal {name!r}; there are: {known}")
+        known = _listed(entry.name for entry in self.entries)
+        raise RegistryRefused(f"there is no principal {cut(name)}; there are: {known}")
 
     def resolved(self) -> "Registry":
         """The same with each principal's instruments in place of its groups."""
@@ -223,8 +224,8 @@ def regroup(name: str, instruments: Iterable[int] | None) -> Edit:
         if instruments is not None:
             return replace(registry, groups=(*others, Group(name, tuple(sorted(set(instruments))))))
         if len(others) == len(registry.groups):
-            known = ", ".join(group.name for group in others) or "none"
-            raise RegistryRefused(f"there is no group {name!r}; there are: {known}")
+            known = _listed(group.name for group in others)
+            raise RegistryRefused(f"there is no group {cut(name)}; there are: {known}")
         return replace(registry, groups=others)
 
     return edit
@@ -257,8 +258,8 @@ def revoke(name: str, credential: str = "") -> Edit:
             return replace(registry, entries=left_over, retired=(*registry.retired, entry.number))
         left = tuple(one for one in entry.credentials if one.id != credential)
         if len(left) == len(entry.credentials):
-            has = ", ".join(one.id for one in entry.credentials) or "none"
-            raise RegistryRefused(f"{name!r} has no credential {credential!r}; it has: {has}")
+            has = _listed(one.id for one in entry.credentials)
+            raise RegistryRefused(f"{name!r} has no credential {cut(credential)}; it has: {has}")
         return _with(registry, replace(entry, credentials=left))
 
     return edit
@@ -351,9 +352,20 @@ def _with(registry: Registry, entry: Entry) -> Registry:
     return replace(registry, entries=tuple(entry if one.name == entry.name else one for one in registry.entries))
 
 
+def cut(said: str) -> str:
+    """What somebody has said, as a message repeats it."""
+    return repr(said) if len(said) <= _NAME else f"{said[:_NAME]!r}... ({len(said)} letters)"
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = list(names)
+    more = f" and {len(shown) - _SHOWN} others" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more or "none"
+
+
 def _check_name(name: str) -> None:
     if not name.isprintable() or not 0 < len(name) <= _NAME or set(name) & set("/. "):
-        raise RegistryRefused(f"the name {name!r} is not 1 to {_NAME} letters without blanks, dots and slashes")
+        raise RegistryRefused(f"the name {cut(name)} is not 1 to {_NAME} letters without blanks, dots and slashes")
 
 
 def _check(registry: Registry) -> None:
@@ -373,7 +385,7 @@ def _check(registry: Registry) -> None:
             raise RegistryRefused(f"{entry.name!r} has {MAX_CREDENTIALS} credentials: revoke one first")
         missing = [name for name in entry.groups if name not in groups]
         if missing:
-            raise RegistryRefused(f"{entry.name!r} has the group {missing[0]!r}, which there is not")
+            raise RegistryRefused(f"{entry.name!r} has the group {cut(missing[0])}, which there is not")
     if len(registry.entries) > MAX_PRINCIPALS:
         raise RegistryRefused(f"there are {MAX_PRINCIPALS} principals, and no more may be")
     _unique("name", (entry.name for entry in registry.entries))

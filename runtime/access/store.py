@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lockstep.runtime.access.cluster_key import ClusterKeys, by_any, load_key, load_keys
-from lockstep.runtime.access.etcd_access import etcd_options
+from lockstep.runtime.access.etcd_access import etcd_fault, etcd_options
 from lockstep.runtime.access.kept import SUFFIX, kept_in, set_aside_in
 from lockstep.runtime.access.kept import load as load_kept
 from lockstep.runtime.access.numbers import numbers_named
@@ -168,10 +168,7 @@ async def _with_store(topology: Topology, work: Callable[[EtcdStore], object]) -
         async with asyncio.timeout(_TIMEOUT_S), EtcdStore(etcd_options(topology)) as store:
             return await work(store)  # type: ignore[misc,no-any-return]
     except (StoreError, TimeoutError) as error:
-        where = ", ".join(topology.etcd_endpoints)
-        raise EnvironmentFault(
-            f"etcd at {where}: {error or 'no answer in time'}; look with `lockstep access list`"
-        ) from error
+        raise EnvironmentFault(f"{etcd_fault(topology, error)}; look with `lockstep access list`") from error
     except RegistryForged as error:
         raise EnvironmentFault(
             f"{error}: is {topology.access.key_file} the cluster's key? If it was changed, `lockstep access rekey "

@@ -262,7 +262,10 @@ class Caller:
         return answer
 
     def _gave_up(self, trail: _Trail, timeout_s: float, *, writes: bool) -> StoreAmbiguous | StoreUnavailable:
-        where = f"etcd at {', '.join(self._options.endpoints)}"
+        endpoints, last = self._options.endpoints, trail.last_error
+        where = f"etcd at {', '.join(endpoints)}"
+        if len(endpoints) == 1:
+            last = last.removeprefix(f"{endpoints[0]}: ")
         if writes and trail.unsettled:
-            return StoreAmbiguous(f"{where}: outcome unknown after {timeout_s:g} s ({trail.last_error})")
-        return StoreUnavailable(f"{where}: no answer within {timeout_s:g} s ({trail.last_error}); is it running?")
+            return StoreAmbiguous(f"{where}: outcome unknown after {timeout_s:g} s ({last})")
+        return StoreUnavailable(f"{where}: no answer within {timeout_s:g} s ({last}); is it running?")

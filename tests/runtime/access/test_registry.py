@@ -232,3 +232,23 @@ def test_who_was_revoked_since_stays_revoked_when_an_older_document_is_restored(
     assert why_not_after(newer, kept) == ""
     back = after(restore(10, [newer], revoked_too=True), registry=older)
     assert {entry.name for entry in back.entries} == {"desk", "gone"}
+
+
+def test_a_message_repeats_no_more_of_what_was_said_than_a_name_may_be():
+    long = "x" * 3_000
+    edits = (
+        create(long, ("trader",), ()),
+        regroup(long, (1,)),
+        regroup(long, None),
+        revoke(long),
+        revoke("desk", long),
+        alter("desk", groups=(long,)),
+    )
+    for edit in edits:
+        with pytest.raises(RegistryRefused) as refused:
+            after(DESK, edit)
+        assert len(str(refused.value)) < 250
+        assert "(3000 letters)" in str(refused.value)
+    crowd = after(*(create(f"p{number}", ("trader",), ()) for number in range(30)))
+    with pytest.raises(RegistryRefused, match="p19 and 10 others"):
+        crowd.entry("nobody")
