@@ -239,7 +239,8 @@ def list_command(config_path: Path, address: str | None, token: str | None, json
     for name in ("alert", "watches", "state", "fired", "note"):
         table.add_column(name, justify="right" if name in ("alert", "fired") else "left")
     for one in alerts:
-        state = {2: "over: fired", 3: "expired"}.get(int(one.status), "armed" if one.armed else "not armed")
+        states = {0: "not yours to see any more", 2: "over: fired", 3: "expired"}
+        state = states.get(int(one.status), "armed" if one.armed else "not armed")
         table.add_row(str(one.number), shown(one.definition), state, str(one.count), one.definition.note)
     make_console(json_file).print(table)
     return 0

@@ -25,6 +25,19 @@ Hook = tuple[int, int]
 """(owner, number)"""
 
 
+_FIRINGS: Final = """
+SELECT * FROM firings WHERE owner=:owner AND number>:after
+AND (:accounts IS NULL OR account=0 OR account IN (SELECT value FROM json_each(:accounts)))
+AND (:instruments IS NULL OR instrument=0 OR instrument IN (SELECT value FROM json_each(:instruments)))
+ORDER BY number LIMIT :limit
+"""
+_ENDS: Final = """
+SELECT coalesce(min(number), 0), coalesce(max(number), 0) FROM firings WHERE owner=:owner
+AND (:accounts IS NULL OR account=0 OR account IN (SELECT value FROM json_each(:accounts)))
+AND (:instruments IS NULL OR instrument=0 OR instrument IN (SELECT value FROM json_each(:instruments)))
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A webhook, as it stands."""
@@ -42,13 +55,45 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """What an owner may see now: something may have been taken from him since an alert was made."""
+
+    accounts: tuple[int, ...] = ()
+    """Empty: all."""
+    instruments: tuple[int, ...] | None = None
+    """None: all."""
+
+    @property
+    def whole(self) -> bool:
+        """He may see all."""
+        return not self.accounts and self.instruments is None
+
+    def has(self, account: int, instrument: int) -> bool:
+        """Whether he may see something of both; 0: of none."""
+        return (not self.accounts or not account or account in self.accounts) and (
+            self.instruments is None or not instrument or instrument in self.instruments
+        )
+
+    def values(self) -> dict[str, str | None]:
+        """The same for `_FIRINGS` and `_ENDS`."""
+        accounts, instruments = self.accounts or None, self.instruments
+        return {
+            "accounts": None if accounts is None else json.dumps(accounts),
+            "instruments": None if instruments is None else json.dumps(instruments),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """Firings in order, as of a position. `first`, `last`: of all that are kept."""
+    """Firings in order, as of a position. `first`, `last`: of all that are kept, as far as its reader may see them."""
 
     position: Position
     firings: tuple[tuple[Firing, str], ...]
     first: int
     last: int
+
+
+EVERYTHING: Final = Sight()
 
 
 class Desk:
@@ -79,18 +124,18 @@ class Desk:
             rows = db.execute("SELECT * FROM alerts WHERE owner=? ORDER BY number", (owner,)).fetchall()
             return _position(db), [codec.alert_of(row) for row in rows]
 
-    def firings(self, owner: int, after: int, limit: int) -> Page:
-        """What has fired behind a number."""
+    def firings(self, owner: int, after: int, limit: int, sight: Sight = EVERYTHING) -> Page:
+        """What has fired behind a number, of what is in sight."""
+        asked = {"owner": owner, "after": after, "limit": limit, **sight.values()}
         with self._transaction() as db:
-            sql = "SELECT * FROM firings WHERE owner=? AND number>? ORDER BY number LIMIT ?"
-            rows = db.execute(sql, (owner, after, limit)).fetchall()
-            (first,) = db.execute("SELECT coalesce(min(number), 0) FROM firings WHERE owner=?", (owner,)).fetchone()
-            return Page(_position(db), tuple(map(codec.firing_of, rows)), first, _last(db, owner))
+            rows = db.execute(_FIRINGS, asked).fetchall()
+            first, _ = db.execute(_ENDS, asked).fetchone()
+            return Page(_position(db), tuple(map(codec.firing_of, rows)), first, _last(db, owner, sight))
 
-    def last(self, owner: int) -> int:
-        """The number of an owner's last firing."""
+    def last(self, owner: int, sight: Sight = EVERYTHING) -> int:
+        """The number of an owner's last firing, of those in sight."""
         with self._transaction() as db:
-            return _last(db, owner)
+            return _last(db, owner, sight)
 
     # ---- watchlists ------------------------------------------------------------------------------------------------
 
@@ -213,7 +258,10 @@ def _position(db: sqlite3.Connection) -> Position:
     return Position(*db.execute("SELECT seq, epoch, timestamp_ns FROM position").fetchone())
 
 
-def _last(db: sqlite3.Connection, owner: int) -> int:
+def _last(db: sqlite3.Connection, owner: int, sight: Sight = EVERYTHING) -> int:
+    if not sight.whole:
+        _, last = db.execute(_ENDS, {"owner": owner, **sight.values()}).fetchone()
+        return int(last)
     found = db.execute("SELECT fired FROM owners WHERE owner=?", (owner,)).fetchone()
     return int(found[0]) if found else 0
 

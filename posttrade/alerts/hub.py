@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from lockstep.posttrade.alerts.desk import Desk, Page
+from lockstep.posttrade.alerts.desk import Desk, Page, Sight
 from lockstep.posttrade.alerts.limits import Refused
 from lockstep.posttrade.alerts.machine import Firing
 from lockstep.runtime.topology import Principal
@@ -91,10 +91,10 @@ async def pause(event: asyncio.Event) -> None:
 
 def visible(page: Page, principal: Principal) -> list[tuple[Firing, str]]:
     """What of a page its owner may see: accounts and instruments may have been taken from him since."""
-    accounts, own = principal.accounts, principal.instruments
-    return [
-        one
-        for one in page.firings
-        if (not accounts or not one[0].account or one[0].account in accounts)
-        and (own is None or not one[0].instrument or one[0].instrument in own)
-    ]
+    sight = sight_of(principal)
+    return [one for one in page.firings if sight.has(one[0].account, one[0].instrument)]
+
+
+def sight_of(principal: Principal) -> Sight:
+    """What a principal may see now."""
+    return Sight(principal.accounts, principal.instruments)

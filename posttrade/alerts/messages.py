@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
 
-from lockstep.posttrade.alerts.desk import Endpoint
+from lockstep.posttrade.alerts.desk import EVERYTHING, Endpoint, Sight
 from lockstep.posttrade.alerts.machine import AT_END, Alert, Firing
 from lockstep.posttrade.alerts.rules import LEVELS, Definition, Direction, Kind, Side, Status, first_side
 from lockstep.posttrade.alerts.world import World
@@ -37,8 +37,10 @@ def definition(one: Definition) -> pb.AlertDefinition:
     return pb.AlertDefinition(**{name: getattr(one, name) for name in _FIELDS})
 
 
-def alert(one: Alert, now_ns: int) -> pb.Alert:
-    """As it stands at a stamped time."""
+def alert(one: Alert, now_ns: int, sight: Sight = EVERYTHING) -> pb.Alert:
+    """As it stands at a stamped time; of what its owner may not see any more, not how it stands."""
+    if not sight.has(one.definition.account, one.definition.instrument):
+        return pb.Alert(number=one.number, definition=definition(one.definition), after_seq=one.after_seq)
     said, active = one.definition, one.status == Status.ACTIVE
     over = active and 0 < said.expire_ns <= now_ns
     if said.kind not in LEVELS:
@@ -93,9 +95,9 @@ def delivery(one: Firing, id_: str, cluster: str) -> bytes:
 
 
 def webhook(one: Endpoint, last: int) -> pb.Webhook:
-    """How a webhook does; `last`: the number of its owner's last firing."""
+    """How a webhook does; `last`: the number of the last firing that its owner may see."""
     return pb.Webhook(
-        number=one.number, url=one.url, delivered=one.delivered, discarded=one.discarded,
+        number=one.number, url=one.url, delivered=min(one.delivered, last), discarded=one.discarded,
         failing_since_ns=one.failing_since_ns, last_error=one.last_error, waiting=max(0, last - one.delivered),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ import grpc
 from lockstep.posttrade.alerts import messages, webhook
 from lockstep.posttrade.alerts.addresses import NotAllowed, Rules, check_url
 from lockstep.posttrade.alerts.desk import Desk, Page
-from lockstep.posttrade.alerts.hub import PAGE, Hub, pause, visible
+from lockstep.posttrade.alerts.hub import PAGE, Hub, pause, sight_of, visible
 from lockstep.posttrade.alerts.limits import Refused
 from lockstep.posttrade.alerts.sender import Asker, Sender
 from lockstep.posttrade.alerts.sink import AlertsSink
@@ -140,7 +140,8 @@ class AlertsService(alerts_pb2_grpc.AlertsServicer):
 
         async def work(principal: Principal) -> pb.ListAlertsReply:
             position, alerts = await self._ask(lambda desk: desk.alerts(principal.number))
-            shown = [messages.alert(one, position.timestamp_ns) for one in alerts]
+            sight = sight_of(principal)
+            shown = [messages.alert(one, position.timestamp_ns, sight) for one in alerts]
             return pb.ListAlertsReply(stamp=messages.stamp(position), alerts=shown)
 
         return await self._answer(context, work)
@@ -151,10 +152,11 @@ class AlertsService(alerts_pb2_grpc.AlertsServicer):
         async def work(principal: Principal) -> pb.ListFiringsReply:
             limit = min(request.limit or 100, MOST_FIRINGS)
             after = min(request.after, 2**63 - 1)
-            page = await self._ask(lambda desk: desk.firings(principal.number, after, limit))
+            sight = sight_of(principal)
+            page = await self._ask(lambda desk: desk.firings(principal.number, after, limit, sight))
             return pb.ListFiringsReply(
                 stamp=messages.stamp(page.position), first=page.first, last=page.last,
-                firings=[messages.firing(*one) for one in visible(page, principal)],
+                firings=[messages.firing(*one) for one in page.firings],
             )  # fmt: skip
 
         return await self._answer(context, work, min_seq=request.min_seq)
@@ -287,7 +289,7 @@ class AlertsService(alerts_pb2_grpc.AlertsServicer):
 
         async def work(principal: Principal) -> pb.ListWebhooksReply:
             def look(desk: Desk) -> list[pb.Webhook]:
-                last = desk.last(principal.number)
+                last = desk.last(principal.number, sight_of(principal))
                 return [messages.webhook(one, last) for one in desk.endpoints(principal.number)]
 
             return pb.ListWebhooksReply(webhooks=await self._ask(look))

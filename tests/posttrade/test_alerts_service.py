@@ -192,6 +192,38 @@ def test_what_fires_comes_to_its_owner_alone_and_in_order(running, engine):
         assert two.firings().last > 0
 
 
+def test_what_was_taken_from_an_owner_shows_in_no_list(tmp_path, engine, receiver):
+    """Neither how many fired, nor where a webhook stands, nor whether the alert is armed."""
+    running = Running(tmp_path / "alerts", engine)
+    with running.up(), running.client() as client:
+        hidden = client.create(definition("fill", account=1))
+        seen = client.create(definition("order_state", account=2, states=["accepted", "rejected", "canceled"]))
+        client.create_webhook(receiver.url)
+        reach(running, engine, 200)
+        whole = client.firings(limit=1000)
+        mine = [one.number for one in whole.firings if one.account == 2]
+        assert 0 < len(mine) < whole.last
+        wait_for(lambda: client.webhooks()[0].delivered == whole.last, "the webhook has all")
+    one, two = running.topology.clients
+    running.topology = replace(running.topology, clients=(replace(one, accounts=(2,)), two))
+    with running.up(), running.client() as client:
+        page = client.firings(limit=1000)
+        assert [one.number for one in page.firings] == mine
+        assert (page.first, page.last) == (mine[0], mine[-1])
+        assert [one.number for one in client.firings(after=mine[0], limit=2).firings] == mine[1:3]
+        alerts = {one.number: one for one in client.alerts()}
+        assert alerts[hidden.number] == type(hidden)(
+            number=hidden.number, definition=hidden.definition, after_seq=hidden.after_seq
+        )
+        assert alerts[seen.number].count == len(mine)
+        (hook,) = client.webhooks()
+        assert (hook.delivered, hook.waiting) == (mine[-1], 0)
+    running.topology = replace(running.topology, clients=(replace(one, accounts=(9,)), two))
+    with running.up(), running.client() as client:
+        page = client.firings()
+        assert (list(page.firings), page.first, page.last) == ([], 0, 0)
+
+
 def test_a_stream_goes_on_over_the_end_of_the_process(tmp_path, engine):
     running = Running(tmp_path / "alerts", engine)
     got: list[int] = []
