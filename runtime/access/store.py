@@ -33,6 +33,10 @@ from lockstep.runtime.etcd import CasWon, EtcdStore, StoreError
 from lockstep.runtime.faults import BadInput, EnvironmentFault
 from lockstep.runtime.topology import Topology
 
+LEFT_BEHIND: Final = (
+    "those that were kept were written with another key of the cluster, and are not in force: `lockstep access restore "
+    "--file ... --former-key FILE` brings them back (docs/access.md)"
+)
 _TRIES: Final = 20
 _TIMEOUT_S: Final = 5.0
 
@@ -248,6 +252,8 @@ def former_numbers(topology: Topology, keys: ClusterKeys | None = None) -> dict[
     Raises:
         EnvironmentFault: the cluster's key is missing.
     """
+    if topology.open or not topology.access.key_file.name:
+        return {}
     keys, found = keys or _keys_of(topology), dict[int, str]()
     for path in (*kept_in(topology.access.audit_dir), *set_aside_in(topology.access.audit_dir)):
         with contextlib.suppress(OSError):

@@ -55,6 +55,7 @@ def test_numbers_of_principals_that_nobody_can_verify_any_more_go_to_nobody(tmp_
     (tmp_path / "cluster.key").rename(former)
     (tmp_path / "cluster.key").write_text(secrets.token_hex(32) + "\n")
     with LocalCluster(plan(tmp_path)) as running:
+        assert any("--former-key FILE" in str(incident) for incident in running.incidents)
         newcomer = issue(running, "newcomer", "trader")
         assert key_number(newcomer) not in map(key_number, tokens), "engines keep the former ones' sessions"
         wait_for(grpc.StatusCode.OK, running, newcomer)
