@@ -28,7 +28,7 @@ from lockstep.ops.local.parts import FIRST_RESTART_S, Parts, Restart
 from lockstep.ops.local.plan import ClusterPlan, Incident
 from lockstep.ops.local.ports import HOST, choose_ports
 from lockstep.ops.local.readiness import Readiness
-from lockstep.runtime.access.store import LEFT_BEHIND, former_numbers, put_back
+from lockstep.runtime.access.store import put_back
 from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus, StatusProbe
 from lockstep.runtime.driver import default_directory, driver_pid
 from lockstep.runtime.private import make_private
@@ -123,8 +123,7 @@ class LocalCluster:
             self._start_driver()
             if not self.plan.etcd_endpoints:
                 self._start_etcd(ports[-1])
-                if not put_back(self._topology) and former_numbers(self._topology):
-                    self._note("principals", LEFT_BEHIND)
+                put_back(self._topology, lambda text: self._note("principals", text))
             if found is not None:
                 resume.restore(self._topology, found)
             for member in self._topology.all_members():

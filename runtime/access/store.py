@@ -33,7 +33,7 @@ from lockstep.runtime.etcd import CasWon, EtcdStore, StoreError
 from lockstep.runtime.faults import BadInput, EnvironmentFault
 from lockstep.runtime.topology import Topology
 
-LEFT_BEHIND: Final = (
+_LEFT_BEHIND: Final = (
     "those that were kept were written with another key of the cluster, and are not in force: `lockstep access restore "
     "--file ... --former-key FILE` brings them back (docs/access.md)"
 )
@@ -82,10 +82,10 @@ def restore(
     return asyncio.run(_with_store(topology, _change(topology, edit, what, wanted, keys)))
 
 
-def put_back(topology: Topology) -> int:
+def put_back(topology: Topology, say: Callable[[str], object]) -> int:
     """Put the newest that processes of this host have kept into an etcd that holds none; its version, 0: there is none.
 
-    For a cluster whose etcd begins empty each time.
+    For a cluster whose etcd begins empty each time. `say`: is called with what was kept and can't be put there.
 
     Raises:
         EnvironmentFault: etcd does not take it.
@@ -93,6 +93,8 @@ def put_back(topology: Topology) -> int:
     keys = load_keys(topology.access.key_file) if topology.access.key_file.name and not topology.open else None
     known = [registry for _, registry in _known_here(topology, keys)] if keys is not None else []
     if keys is None or not known:
+        if former_numbers(topology):
+            say(_LEFT_BEHIND)
         return 0
     newest = max(known, key=lambda one: (one.restored_ns, one.version))
     raw = encode(newest, keys.own, topology.name)
