@@ -107,14 +107,14 @@ def move_command(
 @master_option
 @period_options
 @_instrument
-@click.option("--words", default="", help="Only records whose text (refusals, names) has all of these words.")
+@click.option("--words", help="Only records whose text (refusals, names) has all of these words.")
 @click.option("--estimate", is_flag=True, help="Say what it costs, and read nothing.")
 @output_option("--out", "out", "Write the records to a file")
 @expected_errors
 def query_command(
     archive: Path, database: str | None, accounts: tuple[int, ...], clients: tuple[int, ...],
     pseudonyms: tuple[str, ...], key_store: str | None, master_key: Path | None, from_ns: int, to_ns: int,
-    instrument: int | None, words: str, estimate: bool, out: Output | None,
+    instrument: int | None, words: str | None, estimate: bool, out: Output | None,
 ) -> int:  # fmt: skip
     """Give the records of a client, a period, an instrument from all tiers of ARCHIVE, one a line, as they were sealed.
 
@@ -124,8 +124,10 @@ def query_command(
     from lockstep.posttrade.archive.questions import Question, answer, costs_of, plan_of
     from lockstep.posttrade.audit.records import encode
 
+    if words is not None:
+        _check_words(words)
     subjects = _subjects(accounts, clients, pseudonyms, key_store, master_key)
-    question = Question(subjects, from_ns, to_ns, instrument, words)
+    question = Question(subjects, from_ns, to_ns, instrument, words or "")
     with closing(Archive(archive, database)) as opened:
         costs = costs_of(plan_of(opened, question))
         for one in costs:
@@ -147,6 +149,13 @@ def query_command(
                 for line in lines:
                     stream.write(line)
     return 0
+
+
+def _check_words(words: str) -> None:
+    from lockstep.posttrade.archive.questions import words_of
+
+    if not words_of(words):
+        raise InputFault("there is no word to search for: a word has letters or digits")
 
 
 def _subjects(
@@ -186,8 +195,7 @@ def search_command(
     from lockstep.posttrade.archive.archive import Archive
     from lockstep.posttrade.archive.questions import Question, mentions
 
-    if not words.split():
-        raise InputFault("there is no word to search for")
+    _check_words(words)
     with closing(Archive(archive, database)) as opened:
         found = mentions(opened, Question(None, from_ns, to_ns, instrument, words))
     write_json(json_file, {"texts": found})
@@ -210,12 +218,12 @@ def summary_command(
 ) -> int:
     """Show what each day of ARCHIVE came to, by instrument: orders, trades, volume, refusals by code."""
     from lockstep.posttrade.archive.archive import Archive
-    from lockstep.posttrade.archive.questions import Question
+    from lockstep.posttrade.archive.questions import Question, tier_of
 
     with closing(Archive(archive, database)) as opened:
         days = Question(None, from_ns, to_ns).days
         tiers = opened.catalogue.tiers()
-        found = [one | {"tier": tiers[one["day"]]} for one in opened.catalogue.summaries(days, instrument)]
+        found = [one | {"tier": tier_of(tiers, one["day"])} for one in opened.catalogue.summaries(days, instrument)]
     write_json(json_file, {"days": found})
     for one in found if not on_stdout(json_file) else ():
         by_code = ", ".join(f"{code} {count}" for code, count in one["by_code"].items())
@@ -237,9 +245,10 @@ def summary_command(
 def verify_archive_command(
     archive: Path, database: str | None, trail: Path | None, fingerprint: str | None, json_file: Output | None
 ) -> int:
-    """Verify ARCHIVE: signatures, the chain of moves, every file and object, every record, the daily summaries.
+    """Verify ARCHIVE: signatures, the chain of moves, every file, object and record, daily summaries, both indexes.
 
-    Exit code 1 if anything was changed, dropped or added; each such place is named.
+    Exit code 1 if anything was changed, dropped or added; each such place is named. What is hot is signed nowhere:
+    only with --trail is it seen that a record of it was changed, or that its beginning or its end is missing.
     """
     from lockstep.posttrade.archive.archive import Archive
     from lockstep.posttrade.archive.checking import check_archive

@@ -11,12 +11,13 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from lockstep.posttrade.archive.catalogue import Catalogue, Part
 from lockstep.posttrade.archive.faults import ArchiveFault
+from lockstep.posttrade.archive.rows import NoRecord
 from lockstep.posttrade.archive.schema import COLD, HOT, WARM
-from lockstep.posttrade.audit import manifest
+from lockstep.posttrade.archive.signed import Signed, entry_of, manifest_file, signed_in
 from lockstep.posttrade.audit.manifest import ManifestFault
 from lockstep.posttrade.audit.sealed import sealed_segments
 from lockstep.runtime.faults import EnvironmentFault, disk_text, os_error_text
@@ -25,13 +26,11 @@ if TYPE_CHECKING:
     from lockstep.posttrade.archive.cold import ColdStore
 
 DAYS: Final = "days"
+_MEND: Final = (
+    "`lockstep audit verify-archive` names what was changed: restore it, or make the archive anew from the trail"
+)
 _URL: Final = "cold_url"
 _ENDPOINT: Final = "cold_endpoint"
-
-
-def manifest_file(number: int) -> str:
-    """Of a move."""
-    return f"move-{number:010d}.json"
 
 
 class Archive:
@@ -46,6 +45,7 @@ class Archive:
                 raise EnvironmentFault(os_error_text(error)) from error
         self.catalogue = Catalogue(directory, url, make=make)
         self._cold: ColdStore | None = None
+        self._signed: Signed | None = None
 
     def close(self) -> None:
         """Release it."""
@@ -64,7 +64,7 @@ class Archive:
                 records += self.catalogue.load(segment)
                 if say is not None:
                     say(int(segment.body["number"]), records)
-        except ManifestFault as error:
+        except (ManifestFault, NoRecord) as error:
             text = f"{trail} can't be loaded behind its manifest {number}: {error}"
             raise EnvironmentFault(f"{text}; an archive is of one trail") from error
         return records
@@ -77,6 +77,16 @@ class Archive:
 
     def content(self, part: Part, tier: str) -> bytes:
         """The bytes of its file or object, as signed.
+
+        Raises:
+            ArchiveFault: they are others, or the catalogue says something else of it than the signed manifest.
+            EnvironmentFault: they can't be read.
+        """
+        self.check_part(part, tier)
+        return self.read_back(part, tier)
+
+    def read_back(self, part: Part, tier: str) -> bytes:
+        """The same, of a part that is not signed yet: its bytes are compared with what it says of itself.
 
         Raises:
             ArchiveFault: they are others.
@@ -94,14 +104,6 @@ class Archive:
             text = "what it says is not used: restore it from a backup, or make it anew from the trail"
             raise ArchiveFault(f"{place} is not what was signed; {text}")
         return raw
-
-    def lines(self, part: Part, tier: str) -> list[bytes]:
-        """All records of a part, in order."""
-        if tier == HOT:
-            return self.catalogue.hot_lines(part)
-        from lockstep.posttrade.archive.parquet import lines_in
-
-        return lines_in(self.content(part, tier))
 
     def cold(self) -> "ColdStore":
         """The cold tier, where the last move put it."""
@@ -136,33 +138,39 @@ class Archive:
         """Of a move."""
         return self.directory / DAYS / manifest_file(number)
 
-    def moves(self) -> list[tuple[dict[str, Any], str, str]]:
-        """(body, hash, fingerprint of its key) of each move that the catalogue counts, checked as a chain.
+    def signed(self) -> Signed:
+        """What the manifests of moves say. They are verified once, and again when there is another one."""
+        moved = self.catalogue.moved()
+        if self._signed is None or self._signed.moved != moved:
+            self._signed = signed_in(self.directory / DAYS, *moved, self._signed)
+        return self._signed
+
+    def chain(self) -> Signed:
+        """The same, where all that follows rests on it.
 
         Raises:
-            ManifestFault: one is missing, or not the one that was signed.
+            ArchiveFault: a manifest is missing, or not the one that was signed.
         """
-        newest, sealed = self.catalogue.moved()
-        found: list[tuple[dict[str, Any], str, str]] = []
-        previous = manifest.NOTHING
-        for number in range(1, newest + 1):
-            try:
-                raw = self.manifest_path(number).read_bytes()
-            except OSError as error:
-                raise ManifestFault(f"{manifest_file(number)} can't be read: {error.strerror}") from error
-            try:
-                body, fingerprint = manifest.read(raw)
-            except ManifestFault as fault:
-                raise ManifestFault(f"{manifest_file(number)}: {fault}") from fault
-            if body["number"] != number or body["previous"] != previous:
-                raise ManifestFault(f"{manifest_file(number)} does not follow from the one before it")
-            if found and fingerprint != found[0][2]:
-                raise ManifestFault(f"{manifest_file(number)} is signed with another key than the first one")
-            previous = manifest.hash_of(raw)
-            found.append((body, previous, fingerprint))
-        if previous != sealed:
-            raise ManifestFault(f"{manifest_file(newest)} is not the one that the catalogue names")
-        return found
+        signed = self.signed()
+        if signed.fault:
+            raise ArchiveFault(f"the chain of moves is broken: {signed.fault}; {_MEND}")
+        return signed
+
+    def check_part(self, part: Part, tier: str) -> None:
+        """That the catalogue says of a part what was signed.
+
+        Raises:
+            ArchiveFault: it does not.
+        """
+        said = self.chain().days.get(part.day)
+        if tier == HOT and said is None:
+            return
+        entry = None if said is None else said.files.get(part.instrument)
+        if said is None or said.tier != tier or entry != entry_of(part):
+            raise ArchiveFault(
+                f"{part.day} instrument {part.instrument}: what the catalogue says of it ({tier}) is not what was "
+                f"signed; if a move goes on just now, ask again; else {_MEND}"
+            )
 
 
 def _opened(url: str, endpoint: str | None) -> "ColdStore":

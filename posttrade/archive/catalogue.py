@@ -18,6 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.posttrade.archive.counting import PartKey, PartRows, counted
+from lockstep.posttrade.archive.faults import ArchiveFault
+from lockstep.posttrade.archive.rows import record_from
 from lockstep.posttrade.archive.schema import (
     DAYS,
     HOLDERS,
@@ -40,6 +42,8 @@ from lockstep.posttrade.audit.sealed import SealedSegment
 from lockstep.runtime.faults import EnvironmentFault, disk_text
 
 FILE: Final = "archive.db"
+_NO_TABLE: Final = "42P01"
+"""How PostgreSQL says that."""
 _ASKED: Final = 500
 """Values in one list of a query."""
 
@@ -104,16 +108,40 @@ class Catalogue:
 
     def loaded(self) -> tuple[int, str]:
         """(number, hash) of the manifest up to which the trail is loaded."""
+        return self._place_of("loaded")
+
+    def moved(self) -> tuple[int, str]:
+        """(number, hash) of the newest day manifest."""
+        return self._place_of("moved")
+
+    def _place_of(self, name: str) -> tuple[int, str]:
+        """Number and hash of a manifest, as a setting has them.
+
+        Raises:
+            ArchiveFault: they are none.
+        """
         with self.reading() as look:
-            found = self.setting(look, "loaded")
-        number, sealed = json.loads(found) if found else (0, NOTHING)
-        return int(number), str(sealed)
+            found = self.setting(look, name)
+        if found is None:
+            return 0, NOTHING
+        try:
+            number, sealed = json.loads(found)
+            if type(number) is int and number > 0 and 2 * len(bytes.fromhex(sealed)) == len(NOTHING):
+                return number, sealed
+        except (ValueError, TypeError, RecursionError):
+            pass
+        text = "it has to be number and hash of a manifest: restore the catalogue, or make the archive anew"
+        raise ArchiveFault(f"the setting {name!r} of the archive {self._place} is {found!r:.80}; {text}")
 
     # ---- loading -------------------------------------------------------------------------------------------------
 
     def load(self, segment: SealedSegment) -> int:
-        """Take a segment that follows what is loaded; how many records it has."""
-        pairs = [(line, json.loads(line)) for line in segment.lines]
+        """Take a segment that follows what is loaded; how many records it has.
+
+        Raises:
+            NoRecord: one is none.
+        """
+        pairs = [(line, record_from(line)) for line in segment.lines]
         with self.writing() as work:
             for key, rows in sorted(counted(pairs).items()):
                 self._add(work, key, rows)
@@ -258,7 +286,7 @@ class Catalogue:
             query = query.where(PARTS.c.instrument == instrument)
         with self.reading() as look:
             rows = look.execute(query.order_by(PARTS.c.day, PARTS.c.instrument)).all()
-        return [(Part(*row[:-1]), int(row[-1])) for row in rows]
+        return [(_part_of(row[:-1]), int(row[-1])) for row in rows]
 
     def hot_lines(self, part: Part, subjects: Sequence[str] | None = None) -> list[bytes]:
         """Records of a part in the hot tier, in order: all, or those that concern somebody."""
@@ -276,7 +304,14 @@ class Catalogue:
             query = select(records.c.line).join(concerned, same).where(records.c.part == part.part)
         with self.reading() as look:
             found = look.execute(query.order_by(records.c.seq, records.c.number)).scalars()
-            return [line.encode("ascii") for line in found]
+            return [str(line).encode(errors="surrogatepass") for line in found]
+
+    def hot_records(self, day: str) -> dict[int, int]:
+        """How many records a day has in the hot tier, by part."""
+        records, _ = day_tables(day)
+        with self.reading() as look:
+            query = select(records.c.part, func.count()).group_by(records.c.part)
+            return {int(part): int(count) for part, count in look.execute(query)}
 
     def texts_with(self, words: str) -> dict[int, str]:
         """Texts that have all of these words, by number."""
@@ -319,13 +354,6 @@ class Catalogue:
                 for table in day_tables(day):
                     table.drop(work)
 
-    def moved(self) -> tuple[int, str]:
-        """(number, hash) of the newest day manifest."""
-        with self.reading() as look:
-            found = self.setting(look, "moved")
-        number, sealed = json.loads(found) if found else (0, NOTHING)
-        return int(number), str(sealed)
-
     # ---- below ---------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -349,7 +377,18 @@ class Catalogue:
             yield
         except SQLAlchemyError as error:
             said = getattr(error, "orig", None) or error
+            if "no such table" in str(said) or getattr(said, "sqlstate", "") == _NO_TABLE:
+                text = "restore it from a backup, or make the archive anew from the trail"
+                raise ArchiveFault(f"the archive {self._place} lacks a table ({said}); {text}") from error
             raise EnvironmentFault(disk_text("use", f"the archive {self._place}", said)) from error
+
+
+def _part_of(row: Sequence[Any]) -> Part:
+    for value, (name, kind) in zip(row, Part.__annotations__.items(), strict=True):
+        if type(value) is not kind:
+            text = "restore the catalogue from a backup, or make the archive anew from the trail"
+            raise ArchiveFault(f"the catalogue has {value!r:.40} as {name} of part {row[0]!r:.40}; {text}")
+    return Part(*row)
 
 
 def _between(query: Any, table: Table, days: tuple[str, str], instrument: int | None) -> Any:

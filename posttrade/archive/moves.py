@@ -17,11 +17,12 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from lockstep.posttrade.archive.archive import Archive, manifest_file, put_file
+from lockstep.posttrade.archive.archive import Archive, put_file
 from lockstep.posttrade.archive.catalogue import Part
 from lockstep.posttrade.archive.faults import ArchiveFault
 from lockstep.posttrade.archive.parquet import file_name, lines_in, written
 from lockstep.posttrade.archive.schema import COLD, HOT, WARM
+from lockstep.posttrade.archive.signed import entry_of, manifest_file
 from lockstep.posttrade.audit import manifest, merkle
 
 HOT_DAYS: Final = 90
@@ -69,6 +70,7 @@ class Mover:
             ArchiveFault: what was written is not what is read.
             EnvironmentFault: disk or cold tier refuse.
         """
+        self.archive.chain()
         self._clear()
         done: list[Moved] = []
         for day, tier in due(self.archive.catalogue.tiers(), plan):
@@ -80,7 +82,12 @@ class Mover:
 
     def _warm(self, day: str) -> Moved:
         done: list[Part] = []
-        for part, _ in self.archive.catalogue.parts((day, day)):
+        parts = [part for part, _ in self.archive.catalogue.parts((day, day))]
+        there = self.archive.catalogue.hot_records(day)
+        if there != {part.part: part.records for part in parts}:
+            text = "its table has other records than the catalogue says: it was not moved"
+            raise ArchiveFault(f"{day}: {text}; `lockstep audit verify-archive` names what was changed")
+        for part in parts:
             lines = self.archive.catalogue.hot_lines(part)
             content = written([_record(line) for line in lines])
             name = file_name(day, part.instrument, part.first_seq)
@@ -89,7 +96,7 @@ class Mover:
             self._step("write")
             put_file(self.archive.path(made), content)
             self._step("read")
-            if lines_in(self.archive.content(made, WARM)) != lines:
+            if lines_in(self.archive.read_back(made, WARM)) != lines:
                 raise ArchiveFault(f"{name} does not give back the records that were written: it was not moved")
             done.append(made)
         return self._switch(day, WARM, done, {})
@@ -124,7 +131,7 @@ class Mover:
             "day": day,
             "tier": tier,
             "trail": {"manifest": loaded, "hash": sealed},
-            "files": [_entry(part) for part in parts],
+            "files": [entry_of(part) for part in parts],
             **place,
         }
         raw = manifest.sign(body, self._key)
@@ -180,11 +187,6 @@ def due(tiers: dict[str, str], plan: MovePlan) -> list[tuple[str, str]]:
 def root_of(lines: list[bytes]) -> str:
     """Merkle root (RFC 6962) over records, hexadecimal."""
     return merkle.root_of([merkle.leaf_hash(line) for line in lines]).hex()
-
-
-def _entry(part: Part) -> dict[str, Any]:
-    names = ("instrument", "records", "first_seq", "last_seq", "file", "file_bytes", "sha256", "root", "version_id")
-    return {name: asdict(part)[name] for name in names}
 
 
 def _record(line: bytes) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lockstep.posttrade.archive.rows import REST, TIMES, Record, line_of, record_of, row_of, subjects_of
+from lockstep.posttrade.archive.rows import REST, TIMES, NoRecord, Record, checked, record_of, row_of, subjects_of
 from lockstep.posttrade.audit.pseudonyms import SUBJECT_FIELDS
 from lockstep.posttrade.audit.records import encode
 
@@ -21,7 +21,7 @@ _ROWS: Final = 100_000
 _TIME: Final = pa.timestamp("us", tz="UTC")
 
 
-class NoParquet(ValueError):
+class NoParquet(NoRecord):
     """These bytes are no file of the archive."""
 
 
@@ -74,7 +74,7 @@ def lines_in(raw: bytes) -> list[bytes]:
     Raises:
         NoParquet: it is none.
     """
-    return [line_of(row) for row in _rows(raw, None)]
+    return [encode(_record(row)) for row in _rows(raw, None)]
 
 
 def records_in(raw: bytes, subjects: Iterable[str] | None) -> list[Record]:
@@ -84,8 +84,15 @@ def records_in(raw: bytes, subjects: Iterable[str] | None) -> list[Record]:
         NoParquet: it is none.
     """
     wanted = None if subjects is None else frozenset(subjects)
-    found = [record_of(row) for row in _rows(raw, wanted)]
+    found = [_record(row) for row in _rows(raw, wanted)]
     return found if wanted is None else [record for record in found if subjects_of(record) & wanted]
+
+
+def _record(row: dict[str, Any]) -> Record:
+    try:
+        return checked(record_of(row))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise NoParquet(f"it has a row that is no record: {error}") from error
 
 
 def _rows(raw: bytes, wanted: frozenset[str] | None) -> list[dict[str, Any]]:

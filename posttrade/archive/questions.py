@@ -1,6 +1,5 @@
 """What an archive is asked: records of a client over all tiers, with what that costs said first; search by words."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +7,9 @@ from typing import Any
 
 from lockstep.posttrade.archive.archive import Archive
 from lockstep.posttrade.archive.catalogue import Part
-from lockstep.posttrade.archive.rows import Record, number_of, text_of
-from lockstep.posttrade.archive.schema import COLD, HOT
+from lockstep.posttrade.archive.faults import ArchiveFault
+from lockstep.posttrade.archive.rows import NoRecord, Record, number_of, record_from, text_of
+from lockstep.posttrade.archive.schema import COLD, HOT, WARM
 from lockstep.posttrade.audit.records import stamp_text
 
 
@@ -60,7 +60,37 @@ def plan_of(archive: Archive, question: Question) -> list[tuple[Part, int, str]]
             found = [(part, count) for part, count in found if part.part in held]
     else:
         found = archive.catalogue.parts(question.days, question.instrument, question.subjects)
-    return [(part, count, tiers[part.day]) for part, count in found]
+    return [(part, count, tier_of(tiers, part.day)) for part, count in found]
+
+
+def tier_of(tiers: dict[str, str], day: str) -> str:
+    """Of a day that the catalogue has something of.
+
+    Raises:
+        ArchiveFault: the catalogue says none that there is.
+    """
+    tier = tiers.get(day)
+    if tier not in (HOT, WARM, COLD):
+        text = "restore the catalogue from a backup, or make the archive anew from the trail"
+        raise ArchiveFault(f"the catalogue says that {day} is in a tier {tier!r:.40}, which there is not; {text}")
+    return tier
+
+
+def check_days(archive: Archive, question: Question) -> None:
+    """That the catalogue has all that was signed of the days and the instrument that a question is about.
+
+    Raises:
+        ArchiveFault: something is missing, or signed manifests are.
+    """
+    first, last = question.days
+    held = {(part.day, part.instrument) for part, _ in archive.catalogue.parts(question.days, question.instrument)}
+    for day in archive.chain().days.values():
+        if day.day < first or (last and day.day > last):
+            continue
+        for instrument, entry in day.files.items():
+            if question.instrument in (None, instrument) and (day.day, instrument) not in held:
+                text = "an answer without it would not be whole: restore the catalogue from a backup, or make it anew"
+                raise ArchiveFault(f"the catalogue lacks {entry['file']}, which was signed; {text}")
 
 
 def costs_of(plan: Sequence[tuple[Part, int, str]]) -> list[Cost]:
@@ -82,8 +112,9 @@ def answer(archive: Archive, question: Question) -> Iterator[Record]:
     """The records, in the order of the history. A day's are in memory at once, no more.
 
     Raises:
-        ArchiveFault: a file or an object is not what was signed: nothing of it is given.
+        ArchiveFault: a file, an object, or what the catalogue says of it is not what was signed: none of it is given.
     """
+    check_days(archive, question)
     begin, end = stamp_text(question.from_ns), stamp_text(question.to_ns) if question.to_ns else ""
     wanted = words_of(question.words)
     plan = plan_of(archive, question)
@@ -103,15 +134,20 @@ def answer(archive: Archive, question: Question) -> Iterator[Record]:
 
 def words_of(text: str) -> set[str]:
     """As the full-text index cuts them: letters and digits, whatever their case."""
-    return {word.upper() for word in re.findall(r"[A-Za-z0-9]+", text)}
+    return {word.upper() for word in re.findall(r"[^\W_]+", text)}
 
 
 def _records(archive: Archive, part: Part, tier: str, subjects: tuple[str, ...] | None) -> list[Record]:
-    if tier == HOT:
-        return [json.loads(line) for line in archive.catalogue.hot_lines(part, subjects)]
-    from lockstep.posttrade.archive.parquet import records_in
+    try:
+        if tier == HOT:
+            archive.check_part(part, tier)
+            return [record_from(line) for line in archive.catalogue.hot_lines(part, subjects)]
+        from lockstep.posttrade.archive.parquet import records_in
 
-    return records_in(archive.content(part, tier), subjects)
+        return records_in(archive.content(part, tier), subjects)
+    except NoRecord as fault:
+        text = "`lockstep audit verify-archive --trail` names what was changed"
+        raise ArchiveFault(f"{part.day} instrument {part.instrument} ({tier}): {fault}; {text}") from fault
 
 
 def mentions(archive: Archive, question: Question) -> list[dict[str, Any]]:

@@ -16,12 +16,53 @@ from lockstep.posttrade.audit.uuid7 import record_id
 
 Record = dict[str, Any]
 REST: Final = "rest"
+_EVERY: Final = {"epoch": int, "index": int, "kind": str, "processed": str, "seq": int, "what": str}
+_COUNTED: Final = ("instrument", "quantity", "quantity_lots")
 TIMES: Final = ("processed", "received")
+_TIME_LETTERS: Final = len("2026-11-30T09:00:00.000000Z")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _PLAIN_ACCOUNTS: Final = ("account", "to_account", "maker_account")
 _PLAIN_SESSIONS: Final = ("session_id", "maker_session_id", "of_session")
 _SHIFT: Final = 32
+
+
+class NoRecord(ValueError):
+    """These bytes are no record of a trail. The text says why."""
+
+
+def record_from(line: bytes) -> Record:
+    """The record that a line is, where somebody may have changed it.
+
+    Raises:
+        NoRecord: it is none.
+    """
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise NoRecord(f"a record can't be read: {error}") from error
+    return checked(record)
+
+
+def checked(record: Any) -> Record:
+    """It, if it has what every record has, and whole numbers where they are counted.
+
+    Raises:
+        NoRecord: it has not.
+    """
+    if not isinstance(record, dict):
+        raise NoRecord("a record is no JSON object")
+    for name, kind in _EVERY.items():
+        if type(record.get(name)) is not kind:
+            raise NoRecord(f"a record has {record.get(name)!r:.40} as {name}")
+    try:
+        micros_at(record["processed"])
+    except ValueError:
+        raise NoRecord(f"a record was processed at {record['processed']!r:.40}, which is no time") from None
+    for name in _COUNTED:
+        if type(record.get(name, 0)) is not int:
+            raise NoRecord(f"a record has {record[name]!r:.40} as {name}")
+    return record
 
 
 def number_of(record: Record) -> int:
@@ -30,7 +71,13 @@ def number_of(record: Record) -> int:
 
 
 def micros_at(text: str) -> int:
-    """Microseconds since 1970 of a time as records have it."""
+    """Microseconds since 1970 of a time as records have it.
+
+    Raises:
+        ValueError: it is none, or is written otherwise.
+    """
+    if len(text) != _TIME_LETTERS or text[-1] != "Z":
+        raise ValueError(f"{text!r:.40} is no time of a record")
     return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
 
 

@@ -403,6 +403,10 @@ def test_by_commands_from_a_trail_to_an_answer(trail, tmp_path, records, bucket)
     assert json.loads(lockstep("search", archive, "unknown account", "--json", "-"))["texts"][0]["records"]
     assert "refusals (" in lockstep("summary", archive, "--instrument", 7)
     assert "no findings" in lockstep("verify-archive", archive, "--trail", trail)
+    for none in ("", " ", "!", "_"):
+        for words in (("query", str(archive), "--words", none), ("search", str(archive), none)):
+            done = CliRunner().invoke(cli, ["audit", *words])
+            assert (done.exit_code, done.stdout) == (2, ""), f"{none!r} is no filter"
     assert "there is no archive" in CliRunner().invoke(cli, ["audit", "summary", str(tmp_path / "none")]).output
     path = next((archive / "warm").rglob("*.parquet"))
     path.write_bytes(path.read_bytes()[:-9] + b"tampering")
