@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _NUMBER = click.IntRange(1, 2**32 - 1)
+_NOT_YET = (
+    "not yet overwritten: somebody reads the key store, and what was removed is on the disk still; end that, then "
+    "`lockstep audit erase --finish` (the next seal of a follower does it, too)"
+)
 
 
 def keys_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,36 +53,53 @@ def keys_of(key_store: str | None, master: Path | None = None) -> "Keys":
 @master_option
 @click.option("--account", "accounts", type=_NUMBER, multiple=True, help="Account to forget; may be repeated.")
 @click.option("--client", "clients", type=_NUMBER, multiple=True, help="Client to forget; may be repeated.")
-@click.option("--reason", required=True, help="Why. It names nobody: the log keeps it for ever.")
+@click.option("--reason", help="Why. It names nobody: the log keeps it for ever. Needed, but with --finish.")
 @click.option("--case", default="", help="Reference of the request, kept elsewhere.")
+@click.option("--finish", is_flag=True, help="Overwrite what an erasure has removed while somebody read; end no key.")
 @expected_errors
 def erase_command(
     key_store: str | None, master_key: Path | None, accounts: tuple[int, ...], clients: tuple[int, ...],
-    reason: str, case: str,
+    reason: str | None, case: str, finish: bool,
 ) -> int:  # fmt: skip
-    """Destroy the keys of accounts and clients: records verify as before, and nothing leads to who they were.
+    """Destroy the keys of accounts and clients: records verify as before, and no key leads to who they were.
 
-    A key goes as soon as every follower of the key store has sealed what it was used for.
+    A key goes as soon as every follower of the key store has sealed what it was used for. End the client's sessions and
+    orders first: their numbers are in records before and after. Exit code 1 if what was removed is on the disk still.
     """
     from lockstep.posttrade.audit.keystore import subjects_of
     from lockstep.posttrade.audit.naming import open_keys
 
     subjects = subjects_of(accounts, clients)
+    if finish:
+        if subjects:
+            raise InputFault("--finish ends no key: leave out --account and --client, or --finish")
+        with closing(open_keys(keys_of(key_store, master_key), master=False)) as store:
+            store.finish()
+            click.echo("what was removed is overwritten" if store.overwritten else _NOT_YET)
+            return 0 if store.overwritten else 1
     if not subjects:
         raise InputFault("name whom to forget: --account NUMBER or --client NUMBER")
+    if not reason:
+        raise InputFault("say why, without naming anybody: --reason TEXT")
     with closing(open_keys(keys_of(key_store, master_key), master=True)) as store:
         unknown = [one.text for one in subjects if not store.pseudonyms_of(one)]
         if unknown:
             raise Failure(f"the key store has no key of {', '.join(unknown)}: nobody was erased")
         ended, destroyed = store.erase(subjects, reason, case)
-        left = store.counts()
+        left, overwritten = store.counts(), store.overwritten
     click.echo(f"{ended} keys ended, {destroyed} destroyed")
+    click.echo(
+        "a session or an order that is open has the same number in records before and after: who goes on with "
+        "one can be found again by it"
+    )
     if left["ending"]:
         click.echo(f"{left['ending']} wait until all followers have sealed what they were used for:")
         for name, at in left["followers"].items():
             click.echo(f"  {name} has applied seq {at['applied_seq']} and sealed seq {at['sealed_seq']}")
         click.echo("`lockstep audit keys --forget-follower NAME` waits no longer for one that will not come back")
-    return 0
+    if not overwritten:
+        click.echo(_NOT_YET)
+    return 0 if overwritten else 1
 
 
 @click.command("keys")
@@ -98,6 +119,7 @@ def keys_command(key_store: str | None, forget_follower: str | None, reason: str
             raise Failure(f"the key store has no follower {forget_follower!r}")
         counts, lines = store.counts(), store.lines()
         officers, needed = store.officers()
+        overwritten = store.overwritten
     broken = keystore_log.broken(lines)
     faults = [f"line {broken} does not follow from the one before it"] if broken else []
     faults += [fault for line in lines if (fault := openings_fault(line))]
@@ -115,7 +137,9 @@ def keys_command(key_store: str | None, forget_follower: str | None, reason: str
         for fault in faults:
             click.echo(fault)
         click.echo(f"log: {len(lines)} lines, head {head}")
-    return 1 if faults else 0
+    if not overwritten:
+        click.echo(_NOT_YET, err=True)
+    return 1 if faults or not overwritten else 0
 
 
 @click.command("officer")
@@ -167,8 +191,11 @@ def seal_command(
         raise InputFault(f"{needed} of {len(officers)} officers can't agree: name more of them, or need fewer")
     with closing(open_keys(keys_of(key_store, master_key), master=True)) as store:
         sealed = store.seal_to(officers, needed, reason)
+        overwritten = store.overwritten
     click.echo(f"{sealed} identities are sealed to {', '.join(one.name for one in officers)}; {needed} open one")
-    return 0
+    if not overwritten:
+        click.echo(_NOT_YET)
+    return 0 if overwritten else 1
 
 
 @click.command("open")
@@ -217,7 +244,11 @@ def consent_command(request: Path, key_file: Path, path: Path) -> int:
         raise Failure(str(fault)) from fault
     write_secret(path, json.dumps(given, indent=2).encode())
     body = asked["body"]
-    click.echo(f"{key.officer.name} consents: open {body['pseudonym']}, asked {body['asked']}: {body['reason']}")
+    # Who asked wrote it: what would move the cursor is shown as it is written.
+    pseudonym, at, reason = (
+        text if text.isprintable() else ascii(text) for text in (body["pseudonym"], body["asked"], body["reason"])
+    )
+    click.echo(f"{key.officer.name} consents: open {pseudonym}, asked {at}: {reason}")
     return 0
 
 

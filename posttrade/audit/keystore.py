@@ -51,6 +51,10 @@ _CHECK: Final = b"lockstep audit key store"
 _PSEUDONYM: Final = 32
 """Hexadecimal digits."""
 _WAIT_S: Final = 20
+_PATIENCE_S: Final = 5.0
+"""Of a command with those who read while it has removed something."""
+_GLANCE_S: Final = 0.2
+"""Of a follower, which has more to do and comes again."""
 _LOCK: Final = 0x10C4_57E9
 """Of PostgreSQL, for whoever writes into a key store."""
 
@@ -107,6 +111,8 @@ class KeyStore:
 
     def __init__(self, url: str, master: bytes | None, *, make: bool = False) -> None:
         self.url = url
+        self.overwritten = True
+        """Whether what was removed last is nowhere on the disk any more (`finish`)."""
         self._aead = None if master is None else AESGCM(derived(master, b"keys"))
         self._tags = None if master is None else derived(master, b"tags")
         self._engine = engine_of(url, make=make)
@@ -163,7 +169,7 @@ class KeyStore:
         with self._writing() as work:
             work.execute(FOLLOWERS.update().where(FOLLOWERS.c.name == follower).values(sealed_seq=seq))
             self._settle(work)
-        self._scrub()
+        self.finish(_GLANCE_S)
 
     def resolve(self, wanted: Sequence[Wanted]) -> list[Named]:
         """The pseudonym of each; keys that are missing are made, all in one transaction.
@@ -233,7 +239,7 @@ class KeyStore:
                 work.execute(STORE.update().values(generation=STORE.c.generation + 1))
                 keystore_log.append(work, "erasure", keys=len(rows), reason=reason, case=case)
             destroyed = self._settle(work)
-        self._scrub()
+        self.finish()
         return len(rows), destroyed
 
     def _settle(self, work: Connection) -> int:
@@ -251,6 +257,22 @@ class KeyStore:
             work.execute(STORE.update().where(higher).values(erased_through=through))
             keystore_log.append(work, "destroyed", keys=len(rows))
         return len(rows)
+
+    def finish(self, patience_s: float | None = None) -> bool:
+        """Leave nothing of what was removed in the file or beside it; False: somebody reads, and it is there still.
+
+        The next one that seals or removes something does it then. In PostgreSQL its vacuum does (ADR 35).
+        """
+        if self._engine.dialect.name == "sqlite":
+            with self._faults(), self._engine.connect() as work:
+                wait_s = _PATIENCE_S if patience_s is None else patience_s
+                work.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
+                try:
+                    busy = work.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+                finally:
+                    work.exec_driver_sql(f"PRAGMA busy_timeout={_WAIT_S * 1000}")
+            self.overwritten = not busy
+        return self.overwritten
 
     @staticmethod
     def _leave(work: Connection, follower: str) -> bool:
@@ -270,7 +292,7 @@ class KeyStore:
             if gone:
                 keystore_log.append(work, "follower_forgotten", follower=name, reason=reason)
             self._settle(work)
-        self._scrub()
+        self.finish()
         return gone
 
     # ---- who is who, for whoever has the master key ------------------------------------------------------------------
@@ -305,7 +327,7 @@ class KeyStore:
                 self._seal(work, row.pseudonym, who, list(officers), needed)
             said = [one.document() | {"fingerprint": one.fingerprint} for one in officers]
             keystore_log.append(work, "sealed", officers=said, needed=needed, keys=len(rows), reason=reason)
-        self._scrub()
+        self.finish()
         return len(rows)
 
     def _seal(self, work: Connection, pseudonym: str, who: bytes, officers: list[Officer], needed: int) -> None:
@@ -422,12 +444,6 @@ class KeyStore:
             if isinstance(error, OperationalError | InterfaceError) and self._engine.dialect.name != "sqlite":
                 raise KeyStoreAway(f"the key store in {shown(self.url)} does not answer: {said}") from error
             raise EnvironmentFault(disk_text("use", f"the key store in {shown(self.url)}", said)) from error
-
-    def _scrub(self) -> None:
-        """Leave nothing of what was removed beside the database."""
-        if self._engine.dialect.name == "sqlite":
-            with self._faults(), self._engine.connect() as work:
-                work.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def pseudonym_of(key: bytes, subject: Subject) -> str:

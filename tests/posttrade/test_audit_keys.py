@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from shamir_mnemonic import shamir as slip39
 
+from lockstep.ops.cli.main import cli
 from lockstep.posttrade.audit import keystore_log, shamir
 from lockstep.posttrade.audit.keystore import KeyStore, PseudonymGone, Subject, Wanted, pseudonym_of
 from lockstep.posttrade.audit.master import master_key
@@ -258,6 +260,66 @@ def test_a_follower_that_begins_later_changes_nothing_for_one_that_has_all(place
         early = store.resolve([Wanted(ACCOUNT, 7, "7.C.account", from_beginning=True)])
     assert late[0].pseudonym == early[0].pseudonym
     assert early[0].from_seq == 7
+
+
+def on_the_disk(place: Place, secret: bytes, tag: str) -> bool:
+    files = Path(place.url).parent.glob(f"{Path(place.url).name}*")
+    raw = b"".join(path.read_bytes() for path in files)
+    return secret in raw or tag.encode() in raw
+
+
+def erase_command(place: Place, *words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli, ["audit", "erase", "--keys", place.url, *words], standalone_mode=False)
+    assert done.exception is None, done.exc_info
+    return done.return_value, done.output
+
+
+def test_while_somebody_reads_the_key_is_not_gone_and_the_command_says_so(tmp_path, monkeypatch):
+    """What was removed stays in the log beside the file as long as a reader may want what was before."""
+    monkeypatch.setattr("lockstep.posttrade.audit.keystore._PATIENCE_S", 0.2)
+    place = Place(tmp_path, str(tmp_path / "trail.keys.db"))
+    (tmp_path / "trail.master.key").write_text(MASTER.hex())
+    subjects = [Subject("account", number) for number in (1, 2, 3)]
+    with closing(place.store()) as store, closing(sqlite3.connect(place.url)) as reader:
+        store.register("one", 0)
+        store.announce("one", 9)
+        named = store.resolve([Wanted(one, 5, f"5.C.{one.number}", from_beginning=True) for one in subjects])
+        store.sealed("one", 9)
+        assert store.overwritten
+        held = [
+            (
+                *reader.execute("SELECT secret FROM audit_keys_keys WHERE pseudonym = ?", (name.pseudonym,)).fetchone(),
+                tag,
+            )
+            for name, tag in zip(named, map(store._tag, subjects), strict=True)
+        ]
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM audit_keys_keys").fetchone()
+        assert store.erase(subjects[:1], "asked", "1") == (1, 1)
+        assert not store.overwritten
+        assert on_the_disk(place, *held[0])
+        code, said = erase_command(place, "--account", "2", "--reason", "asked")
+        assert (code, "1 keys ended, 1 destroyed" in said, "not yet overwritten" in said) == (1, True, True)
+        assert "a session or an order that is open" in said
+        assert erase_command(place, "--finish") == (1, said.splitlines()[-1] + "\n")
+        reader.rollback()
+        assert on_the_disk(place, *held[1]), "until somebody writes"
+        assert erase_command(place, "--finish") == (0, "what was removed is overwritten\n")
+        assert not any(on_the_disk(place, *one) for one in held[:2])
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM audit_keys_keys").fetchone()
+        assert store.erase(subjects[2:], "asked", "1") == (1, 1)
+        reader.rollback()
+        store.announce("one", 12)
+        store.sealed("one", 12)
+        assert store.overwritten
+        assert not on_the_disk(place, *held[2]), "the next seal finishes it"
+
+
+@pytest.mark.parametrize("words", [("--account", "7"), ("--reason", "x"), ("--finish", "--account", "7")])
+def test_an_erasure_says_what_it_needs(place, words):
+    done = CliRunner().invoke(cli, ["audit", "erase", "--keys", place.url, *words])
+    assert done.exit_code == 2, done.output
 
 
 # ---- kills, and PostgreSQL ---------------------------------------------------------------------------------------
