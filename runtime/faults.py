@@ -33,6 +33,15 @@ _REMEDIES: Final = (
     ),
     (("Permission denied", "not permitted"), "give the user of this process the right to write there"),
     (
+        ("File too large",),
+        "the file has grown to the limit of this process (`ulimit -f`) or of its file system: raise it",
+    ),
+    (
+        # SQLite's words, for a limit, too: it does not say which error of the system it was.
+        ("disk I/O error",),
+        "the disk fails (look at `dmesg`), or the file has grown to a limit (`ulimit -f`)",
+    ),
+    (
         ("Input/output error", "I/O error", "IO error"),
         "the disk fails: look at `dmesg`; replace it, or use another `data_dir`",
     ),

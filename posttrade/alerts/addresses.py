@@ -7,6 +7,7 @@ to is looked at for each connection, not once: a name can be bent later.
 """
 
 import ipaddress
+import re
 from typing import Final
 
 from yarl import URL
@@ -17,6 +18,8 @@ from lockstep.stream.values import frozen
 MOST_URL: Final = 500
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_NAME: Final = re.compile(r"[a-z0-9._-]+")
 _TUNNELS: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
 """They stand for addresses of version 4, public or not."""
 
@@ -83,11 +86,21 @@ def check_url(text: str, rules: Rules) -> URL:
 
 
 def literal_of(host: str) -> Address | None:
-    """The address that a URL's host is; None: it is a name."""
+    """The address that a URL's host is; None: it is a name.
+
+    Raises:
+        NotAllowed: it is neither, or an address of version 4 in one of the forms that only some programs read.
+    """
     try:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return None
+        pass
+    if _NUMBER.fullmatch(host.rpartition(".")[2]):
+        # As WHATWG's URL standard has it: such a host is an address, and never a name.
+        raise NotAllowed(f"{host[:80]} is an address in a form that is not taken: write it as 192.0.2.1 is written")
+    if not _NAME.fullmatch(host):
+        raise NotAllowed(f"{host[:80]!r} is no name of a host, and no address")
+    return None
 
 
 def _matches(host: str, pattern: str) -> bool:

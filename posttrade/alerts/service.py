@@ -33,6 +33,8 @@ MOST_FIRINGS: Final = 1_000
 CHANGES_PER_S: Final = 20
 CHANGES_AT_ONCE: Final = 200
 """Of one user: new alerts, lists and webhooks, and the end of them."""
+_MOST_NUMBER: Final = 2**63 - 1
+"""That the database holds."""
 _MOST_RATES: Final = 10_000
 
 
@@ -276,7 +278,9 @@ class AlertsService(alerts_pb2_grpc.AlertsServicer):
         """Remove one."""
 
         async def work(principal: Principal) -> pb.RemoveWebhookReply:
-            number = min(request.number, 2**63 - 1)
+            number = request.number
+            if number > _MOST_NUMBER:
+                raise Refused(f"you have no webhook {number}", known=False)
             await self._ask(lambda desk: desk.remove_endpoint(principal.number, number))
             self._sender.remove((principal.number, number))
             return pb.RemoveWebhookReply()

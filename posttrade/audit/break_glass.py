@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +40,10 @@ from lockstep.runtime.faults import EnvironmentFault, os_error_text
 OPENED: Final = "opened"
 _NONCE: Final = bytes(12)
 _MOST_REASON: Final = 1_000
+_WRITERS: Final = "`lockstep audit open` writes requests, `lockstep audit consent` consents"
+_REQUEST: Final = {"asked": str, "pseudonym": str, "reason": str, "request_key": str, "store": str}
+_SHARE: Final = {"box": str, "x": int}
+_CONSENT: Final = {"officer": str, "request": str, "share": str, "x": int}
 
 
 def make_request(store: KeyStore, pseudonym: str, reason: str) -> tuple[dict[str, Any], bytes]:
@@ -74,21 +78,20 @@ def consent(request: dict[str, Any], key: OfficerKey) -> dict[str, Any]:
         SealFault: there is no share of his in it, or it is no request.
     """
     own = key.officer
+    body = _request_of(request)
+    share = _object(request.get("shares"), "the shares of a request").get(own.fingerprint)
+    if share is None:
+        raise SealFault(f"nothing is sealed to {own.name} ({own.fingerprint[:16]}...): another officer has to consent")
+    share = _with(share, _SHARE, "the share of a request")
     try:
-        body = request["body"]
-        share = request["shares"].get(own.fingerprint)
-        if share is None:
-            raise SealFault(
-                f"nothing is sealed to {own.name} ({own.fingerprint[:16]}...): another officer has to consent"
-            )
-        opened = key.open(_bytes(share["box"]), share_purpose(str(body["pseudonym"])))
+        opened = key.open(_bytes(share["box"]), share_purpose(body["pseudonym"]))
         said = {
             "request": request_id(body),
             "officer": own.fingerprint,
-            "x": int(share["x"]),
+            "x": share["x"],
             "share": _text(seal_box(_bytes(body["request_key"]), opened, _purpose(body))),
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         if isinstance(error, SealFault):
             raise
         raise SealFault(f"it is no request: {error}; `lockstep audit open` writes one") from error
@@ -101,13 +104,13 @@ def reveal(store: KeyStore, request: dict[str, Any], secret: bytes, consents: Se
     Raises:
         SealFault: too few consents, or one that is none.
     """
+    body = _request_of(request)
+    pseudonym = body["pseudonym"]
+    officers, needed = store.officers()
     try:
-        body = dict(request["body"])
-        pseudonym = str(body["pseudonym"])
         private = X25519PrivateKey.from_private_bytes(secret)
-        officers, needed = store.officers()
         shares, said = _shares_of(body, private, officers, consents)
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         if isinstance(error, SealFault):
             raise
         raise SealFault(f"it is no request, or no consent: {error}") from error
@@ -131,15 +134,16 @@ def _shares_of(
     shares: dict[int, bytes] = {}
     kept = []
     for one in consents:
-        said = one["body"]
-        officer = known_among(officers, str(said["officer"]))
+        said = _with(_object(one, "a consent").get("body"), _CONSENT, "a consent")
+        signature = _with(one, {"signature": str}, "a consent")["signature"]
+        officer = known_among(officers, said["officer"])
         if officer is None:
             raise SealFault("a consent is of nobody that identities are sealed to now")
-        if said["request"] != request_id(body) or not signed_by(officer, said | {"asked": body}, str(one["signature"])):
+        if said["request"] != request_id(body) or not signed_by(officer, said | {"asked": body}, signature):
             raise SealFault(f"the consent of {officer.name} is to another request, or was changed")
-        shares[int(said["x"])] = open_box(private, _bytes(said["share"]), _purpose(body))
+        shares[said["x"]] = open_box(private, _bytes(said["share"]), _purpose(body))
         # The share itself is no evidence, and nobody's to keep; the signature is over all of it.
-        kept.append({"body": said, "signature": one["signature"], "name": officer.name})
+        kept.append({"body": said, "signature": signature, "name": officer.name})
     return shares, kept
 
 
@@ -179,6 +183,33 @@ def document_from(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise EnvironmentFault(f"{path} is no request and no consent")
     return found
+
+
+def _request_of(request: Any) -> dict[str, Any]:
+    """What is asked, as an officer signs it."""
+    return _with(_object(request, "a request").get("body"), _REQUEST, "a request")
+
+
+def _object(found: Any, what: str) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise SealFault(f"{what} is no JSON object; {_WRITERS}")
+    return found
+
+
+def _with(found: Any, kinds: Mapping[str, type], what: str) -> dict[str, Any]:
+    """It, if it has all of these: text, or numbers.
+
+    Raises:
+        SealFault: it has not. Whoever wrote it is somebody else.
+    """
+    checked = _object(found, what)
+    for name, kind in kinds.items():
+        value = checked.get(name)
+        if type(value) is not kind:
+            raise SealFault(f"{what} has no {name}, or one of another kind; {_WRITERS}")
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise SealFault(f"{what} has a {name} that is no text; {_WRITERS}")
+    return checked
 
 
 def _purpose(body: dict[str, Any]) -> bytes:

@@ -20,6 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from lockstep.runtime.faults import EnvironmentFault
 
 VERSION: Final = 1
+_SEGMENT: Final = {
+    "number": int, "previous": str, "segment": str, "sha256": str, "root": str, "records": int, "first_seq": int,
+    "last_seq": int,
+}  # fmt: skip
+_OPENING: Final = {"seq": int, "sha256": str}
 NOTHING: Final = "0" * 64
 """Stands for the manifest before the first one."""
 
@@ -132,6 +137,23 @@ def _whole(body: dict[str, Any], public: bytes, signature: bytes) -> bytes:
             "signature": base64.b64encode(signature).decode(),
         }
     )
+
+
+def read_sealed(raw: bytes) -> tuple[dict[str, Any], str]:
+    """`read`, of a segment: whatever key has signed it, its body has what one has.
+
+    Raises:
+        ManifestFault: it has not.
+    """
+    body, fingerprint = read(raw)
+    opening = body.get("opening")
+    for said, kinds in ((body, _SEGMENT), (opening, _OPENING) if opening is not None else (body, {})):
+        for name, kind in kinds.items():
+            if not isinstance(said, dict) or type(said.get(name)) is not kind:
+                raise ManifestFault(f"it is no manifest of a segment: it has no {name}, or one of another kind")
+    if Path(body["segment"]).name != body["segment"]:
+        raise ManifestFault("it is no manifest of a segment: its segment lies elsewhere")
+    return body, fingerprint
 
 
 def read(raw: bytes) -> tuple[dict[str, Any], str]:

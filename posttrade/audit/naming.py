@@ -37,7 +37,7 @@ def names_of(directory: Path, keys: Keys, log: ProcessLog) -> Pseudonyms | None:
         EnvironmentFault: key store or master key are missing, can't be used, or lie in the trail.
     """
     body = newest_body(directory)
-    if body is not None and body["records_version"] == PLAIN:
+    if body is not None and body.get("records_version") == PLAIN:
         log.warning(
             "no_pseudonyms", trail=str(directory),
             text="this trail began with numbers of accounts and clients, and goes on so: for pseudonyms keep it, and "

@@ -30,7 +30,22 @@ def sealed_records(directory: Path) -> Iterator[dict[str, Any]]:
         ManifestFault: a manifest or a segment is missing, or not what was sealed.
     """
     for segment in sealed_segments(directory):
-        yield from map(json.loads, segment.lines)
+        yield from map(record_of, segment.lines)
+
+
+def record_of(line: bytes) -> dict[str, Any]:
+    """The record that a line is. Whoever has a key can seal what is none.
+
+    Raises:
+        ManifestFault: it is none.
+    """
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise manifest.ManifestFault(f"a record can't be read: {error}") from error
+    if not isinstance(found, dict):
+        raise manifest.ManifestFault("a record is no JSON object")
+    return found
 
 
 def sealed_segments(directory: Path, behind: int = 0, behind_hash: str = manifest.NOTHING) -> Iterator[SealedSegment]:
@@ -48,7 +63,7 @@ def sealed_segments(directory: Path, behind: int = 0, behind_hash: str = manifes
         raise manifest.ManifestFault(f"{text}: it is another trail, or its end was cut off")
     for number in numbers[behind:]:
         raw = _bytes_of(directory / manifest_name(number))
-        body, _ = manifest.read(raw)
+        body, _ = manifest.read_sealed(raw)
         content = _bytes_of(directory / str(body["segment"]))
         lines = content.splitlines()
         root = merkle.root_of([merkle.leaf_hash(line) for line in lines]).hex()

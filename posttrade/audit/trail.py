@@ -60,7 +60,7 @@ def newest_body(directory: Path) -> dict[str, Any] | None:
     """What the newest manifest says; None: there is none, or it can't be believed."""
     numbers = [number for path in directory.glob("manifest-*.json") if (number := manifest_number(path.name))]
     try:
-        return manifest.read((directory / manifest_name(max(numbers))).read_bytes())[0] if numbers else None
+        return manifest.read_sealed((directory / manifest_name(max(numbers))).read_bytes())[0] if numbers else None
     except (OSError, ManifestFault):
         return None
 
@@ -128,7 +128,7 @@ class AuditTrail:
         number, newest = max(found, key=lambda one: one[0] or 0)
         raw = manifest.bytes_of(newest)
         try:
-            body, fingerprint = manifest.read(raw)
+            body, fingerprint = manifest.read_sealed(raw)
             if body["number"] != number:
                 raise manifest.ManifestFault(f"it is manifest {body['number']} under another name")
         except manifest.ManifestFault as fault:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from lockstep.posttrade.audit import manifest, merkle
 from lockstep.posttrade.audit.known import INSTRUMENTS, known_from, known_hash
 from lockstep.posttrade.audit.manifest import bytes_of, manifest_name, manifest_number
+from lockstep.posttrade.audit.sealed import record_of
 from lockstep.posttrade.audit.trail import OPENING, leaves_name
 
 _HASH: Final = 32
@@ -79,7 +80,7 @@ def head_of(directory: Path) -> Head:
         raw = bytes_of(directory / name)
     except OSError as error:
         raise manifest.ManifestFault(f"{name} can't be read: {error.strerror}") from error
-    body, fingerprint = manifest.read(raw)
+    body, fingerprint = manifest.read_sealed(raw)
     return Head(int(body["number"]), manifest.hash_of(raw), int(body["last_seq"]), fingerprint)
 
 
@@ -161,7 +162,7 @@ class _Check:
             self._previous = ""
             return
         try:
-            body, fingerprint = manifest.read(raw)
+            body, fingerprint = manifest.read_sealed(raw)
         except manifest.ManifestFault as fault:
             self.find(name, "manifest", str(fault))
             self._previous = manifest.hash_of(raw)
@@ -308,13 +309,13 @@ def prove(directory: Path, wanted: str) -> dict[str, Any]:
     """
     for path in sorted(directory.glob("manifest-*.json")):
         raw = _believed(path)
-        body, _ = manifest.read(raw)
+        body, _ = manifest.read_sealed(raw)
         seq = wanted.split(".")[0]
         if seq.isdecimal() and not body["first_seq"] <= int(seq) <= body["last_seq"]:
             continue
         lines = _believed(directory / body["segment"]).split(b"\n")[:-1]
         for place, line in enumerate(lines):
-            if seq.encode() in line and _is(json.loads(line), wanted):
+            if seq.encode() in line and _is(record_of(line), wanted):
                 leaves = [merkle.leaf_hash(one) for one in lines]
                 return {
                     "record": line.decode(),
@@ -334,11 +335,11 @@ def _believed(path: Path) -> bytes:
 
 
 def _is(record: dict[str, Any], wanted: str) -> bool:
-    if record["id"] == wanted:
+    if record.get("id") == wanted:
         return True
     seq, _, index = wanted.partition(".")
     what = "event" if index else "command"
-    return (str(record["seq"]), record["what"], str(record["index"])) == (seq, what, index or "0")
+    return (str(record.get("seq")), record.get("what"), str(record.get("index"))) == (seq, what, index or "0")
 
 
 def check_proof(proof: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -348,7 +349,7 @@ def check_proof(proof: dict[str, Any]) -> tuple[dict[str, Any], str]:
         ManifestFault: the manifest is none, or the proof does not lead to its root.
     """
     try:
-        body, fingerprint = manifest.read(str(proof["manifest"]).encode())
+        body, fingerprint = manifest.read_sealed(str(proof["manifest"]).encode())
         record: dict[str, Any] = json.loads(proof["record"])
         leaf = merkle.leaf_hash(str(proof["record"]).encode())
         hashes = [bytes.fromhex(one) for one in proof["proof"]]

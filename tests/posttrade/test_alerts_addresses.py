@@ -65,6 +65,27 @@ def test_this_machine_is_not_reached_however_it_is_written(literal):
         asyncio.run(go())
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.1", "2130706433", "0", "0x7f000001", "0x7f.1", "0177.1", "127.0.1", "00000.1", "1.2.3.4.5",
+        "256.256.256.256", "0x", "127.1.", "a.0x1f", "hooks.example.7", "0177.0.0.1", "a,b.example", "a~b.example",
+        "127%2E0%2E0%2E1",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("rules", [PUBLIC, rules_of("*", "127.0.0.0/8")])
+def test_an_address_in_another_form_than_four_numbers_is_refused_when_the_webhook_is_made(host, rules):
+    with pytest.raises(NotAllowed):
+        check_url(f"https://{host}/", rules)
+
+
+@pytest.mark.parametrize(
+    "host", ["1.1.1.1", "[2606:4700::1111]", "7.example.com", "0x7f.example", "a_b.example", "x--y.example"]
+)
+def test_names_and_addresses_that_everybody_reads_alike_are_taken(host):
+    check_url(f"https://{host}/", PUBLIC)
+
+
 def test_a_name_that_resolves_to_this_machine_is_refused_when_it_is_called():
     async def go() -> None:
         await CheckedResolver(PUBLIC, plain=False).resolve("localhost", 443)

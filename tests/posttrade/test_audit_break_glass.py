@@ -180,3 +180,64 @@ def test_by_commands_from_officers_keys_to_an_erasure(tmp_path):
     assert pseudonym in lockstep("keys", "--keys", url)
     for name in ("anna.key", "carl.consent", "request.json.secret", "trail.keys.db"):
         assert (tmp_path / name).stat().st_mode & 0o077 == 0, "others may not read it"
+
+
+ODD: tuple[object, ...] = (None, 7, "x", [], {}, [[]], {"a": 1}, "\ud800", True)
+
+
+def bent(document: dict, path: tuple[str, ...], value: object) -> dict:
+    """A copy in which one place has another value."""
+    made = json.loads(json.dumps(document))
+    at = made
+    for name in path[:-1]:
+        at = at[name]
+    at[path[-1]] = value
+    return made
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_a_request_or_a_consent_of_no_shape_is_named_and_nothing_is_shown(store, value):
+    request, secret = ask(store)
+    given = [consent(request, ANNA), consent(request, BERT)]
+    places = [("body",), ("shares",), ("shares", ANNA.officer.fingerprint)]
+    places += [("body", name) for name in request["body"]]
+    places += [("shares", ANNA.officer.fingerprint, name) for name in ("x", "box")]
+    for path in places:
+        if isinstance(value, str) and path[-1] in ("reason", "asked", "store") and value.isprintable():
+            continue
+        if value == 7 and path[-1] == "x":
+            continue
+        wrong = bent(request, path, value)
+        if path[0] == "shares" and value == {} and len(path) == 1:
+            continue
+        with pytest.raises(SealFault):
+            consent(wrong, ANNA)
+        if path[0] == "body":
+            with pytest.raises(SealFault):
+                reveal(store, wrong, secret, given)
+    for path in [("body",), ("signature",), *(("body", name) for name in given[0]["body"])]:
+        with pytest.raises(SealFault):
+            reveal(store, request, secret, [bent(given[0], path, value), given[1]])
+
+
+@pytest.mark.parametrize(
+    "raw", ["[]", "7", '{"body": [], "shares": []}', '{"body": {}, "shares": {}}', "x", "[" * 9_000]
+)
+def test_a_file_that_is_no_request_is_refused_in_words(tmp_path, raw):
+    ANNA.save(tmp_path / "anna.key")
+    (tmp_path / "request.json").write_text(raw)
+    words = ["audit", "consent", str(tmp_path / "request.json"), "--key", str(tmp_path / "anna.key")]
+    done = CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "out")])
+    assert (done.exit_code, type(done.exception)) == (1, SystemExit), done.exc_info
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_an_officer_is_shown_moves_no_cursor(store, tmp_path):
+    (named,) = store.pseudonyms_of(WHO)
+    request, _ = make_request(store, named.pseudonym, "court order\x1b[2K\rnothing of note")
+    ANNA.save(tmp_path / "anna.key")
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    words = ["audit", "consent", str(tmp_path / "request.json"), "--key", str(tmp_path / "anna.key")]
+    done = CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "out")])
+    assert "\\x1b[2K\\rnothing of note" in done.stdout
+    assert "\x1b" not in done.stdout

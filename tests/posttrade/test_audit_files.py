@@ -98,6 +98,27 @@ def test_a_newest_manifest_of_other_bytes_is_found(copied, what):
         head_of(copied)
 
 
+@pytest.mark.parametrize(
+    "name", ["number", "previous", "segment", "sha256", "root", "records", "first_seq", "last_seq"]
+)
+@pytest.mark.parametrize("value", [None, [], {}, "../x", 1.5])
+def test_a_manifest_that_a_key_has_signed_and_that_is_none_is_a_finding_and_no_traceback(copied, name, value):
+    path = sorted(copied.glob("manifest-*.json"))[-1]
+    body, _ = manifest.read(path.read_bytes())
+    if value is None:
+        del body[name]
+    else:
+        body[name] = value
+    path.write_bytes(manifest.sign(body, KEY))
+    assert verify(copied).findings
+    with pytest.raises(manifest.ManifestFault):
+        list(sealed_records(copied))
+    if value in (None, [], {}):
+        assert (path.name, "manifest") in {(one.place, one.what) for one in verify(copied).findings}
+        with pytest.raises(manifest.ManifestFault, match=f"has no {name}"):
+            head_of(copied)
+
+
 def test_what_is_nested_too_deep_is_a_finding_and_no_proof(copied):
     deep = "[" * 100_000
     path = sorted(copied.glob("manifest-*.json"))[-1]
