@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from lockstep.posttrade.audit import keystore_log
+from lockstep.posttrade.audit.keystore_disk import GLANCE_S, WAIT_S, overwritten, settings
 from lockstep.posttrade.audit.keystore_schema import (
     FOLLOWERS,
     KEYS,
@@ -38,7 +39,7 @@ from lockstep.posttrade.audit.keystore_schema import (
     TOMBSTONES,
     VERSION,
 )
-from lockstep.posttrade.audit.officers import SECRET, Officer, derived, officer_from, seal_box
+from lockstep.posttrade.audit.officers import SECRET, Officer, SealFault, derived, officer_from, seal_box
 from lockstep.posttrade.audit.shamir import split
 from lockstep.posttrade.follower import SinkAway
 from lockstep.runtime.faults import EnvironmentFault, disk_text, os_error_text
@@ -50,11 +51,6 @@ _NONCE: Final = 12
 _CHECK: Final = b"lockstep audit key store"
 _PSEUDONYM: Final = 32
 """Hexadecimal digits."""
-_WAIT_S: Final = 20
-_PATIENCE_S: Final = 5.0
-"""Of a command with those who read while it has removed something."""
-_GLANCE_S: Final = 0.2
-"""Of a follower, which has more to do and comes again."""
 _LOCK: Final = 0x10C4_57E9
 """Of PostgreSQL, for whoever writes into a key store."""
 
@@ -169,7 +165,7 @@ class KeyStore:
         with self._writing() as work:
             work.execute(FOLLOWERS.update().where(FOLLOWERS.c.name == follower).values(sealed_seq=seq))
             self._settle(work)
-        self.finish(_GLANCE_S)
+        self.finish(GLANCE_S)
 
     def resolve(self, wanted: Sequence[Wanted]) -> list[Named]:
         """The pseudonym of each; keys that are missing are made, all in one transaction.
@@ -264,14 +260,8 @@ class KeyStore:
         The next one that seals or removes something does it then. In PostgreSQL its vacuum does (ADR 35).
         """
         if self._engine.dialect.name == "sqlite":
-            with self._faults(), self._engine.connect() as work:
-                wait_s = _PATIENCE_S if patience_s is None else patience_s
-                work.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
-                try:
-                    busy = work.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
-                finally:
-                    work.exec_driver_sql(f"PRAGMA busy_timeout={_WAIT_S * 1000}")
-            self.overwritten = not busy
+            with self._faults():
+                self.overwritten = overwritten(self._engine, patience_s)
         return self.overwritten
 
     @staticmethod
@@ -348,9 +338,11 @@ class KeyStore:
 
     @staticmethod
     def _officers(look: Connection) -> list[Officer]:
-        return [
-            officer_from(row) for row in look.execute(select(OFFICERS.c.document).order_by(OFFICERS.c.place)).scalars()
-        ]
+        rows = look.execute(select(OFFICERS.c.document).order_by(OFFICERS.c.place)).scalars()
+        try:
+            return [officer_from(row) for row in rows]
+        except SealFault as fault:
+            raise EnvironmentFault(f"an officer in the key store was changed: {fault}; seal anew") from fault
 
     def sealed_identity(self, pseudonym: str) -> tuple[bytes, dict[str, tuple[int, bytes]]] | None:
         """The sealed identity, and by officer the place and the box of his share; None: there is none."""
@@ -480,7 +472,7 @@ def key_store_url(place: str | Path) -> str:
 def engine_of(url: str, *, make: bool) -> Engine:
     whole = key_store_url(url)
     if not whole.startswith("sqlite"):
-        return create_engine(whole, pool_size=2, max_overflow=0, connect_args={"connect_timeout": _WAIT_S})
+        return create_engine(whole, pool_size=2, max_overflow=0, connect_args={"connect_timeout": WAIT_S})
     path = Path(whole.removeprefix("sqlite:///"))
     try:
         if make:
@@ -490,15 +482,9 @@ def engine_of(url: str, *, make: bool) -> Engine:
             raise EnvironmentFault(f"there is no key store {path}: name where it is (--keys)")
     except OSError as error:
         raise EnvironmentFault(os_error_text(error)) from error
-    engine = create_engine(whole, connect_args={"timeout": _WAIT_S, "isolation_level": None})
-    event.listen(engine, "connect", _settings)
+    engine = create_engine(whole, connect_args={"timeout": WAIT_S, "isolation_level": None})
+    event.listen(engine, "connect", settings)
     return engine
-
-
-def _settings(connection: Any, _record: Any) -> None:
-    # Removed rows are overwritten: an erased key must not stand in a free page.
-    for pragma in ("journal_mode=WAL", "secure_delete=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
 
 
 def subjects_of(accounts: Iterable[int], clients: Iterable[int]) -> list[Subject]:

@@ -204,7 +204,7 @@ class AuditTrail:
             self._digest = Digest(bytes.fromhex(said["engine_digest"]))
             self._epochs = [EpochBegin(*one) for one in said["epochs"]]
             self._instruments.known = {int(number): tuple(row) for number, row in said["instruments"].items()}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise EnvironmentFault(f"{self.directory / OPENING} can't be read: {error}; restore it") from error
         self._instruments.defined = dict.fromkeys(self._instruments.known, self._position.seq)
 

@@ -402,7 +402,7 @@ def test_webhooks_go_where_the_operator_allows_alone(running, url, text):
         client.create_webhook(url)
 
 
-@pytest.mark.parametrize("number", [0, 77, 2**63 - 1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("number", [77, 2**63 - 1, 2**63, 2**64 - 1])
 def test_a_webhook_that_there_is_not_is_named_as_it_was_asked_for(running, number):
     with running.client() as client, pytest.raises(Refused, match=f"you have no webhook {number}$"):
         client.remove_webhook(number)

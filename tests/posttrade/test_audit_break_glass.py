@@ -232,6 +232,15 @@ def test_a_file_that_is_no_request_is_refused_in_words(tmp_path, raw):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("document", ["x", "[]", "{}", '{"name": 7}', "[" * 9_000])
+def test_an_officer_that_was_changed_in_the_key_store_is_said(store, document):
+    with sqlite3.connect(store.url) as raw:
+        raw.execute("UPDATE audit_keys_officers SET document = ? WHERE place = 1", (document,))
+    done = CliRunner().invoke(cli, ["audit", "keys", "--keys", store.url])
+    assert (done.exit_code, type(done.exception)) == (1, SystemExit), done.exc_info
+    assert "an officer in the key store was changed" in done.stderr
+
+
 def test_what_an_officer_is_shown_moves_no_cursor(store, tmp_path):
     (named,) = store.pseudonyms_of(WHO)
     request, _ = make_request(store, named.pseudonym, "court order\x1b[2K\rnothing of note")

@@ -189,3 +189,10 @@ def test_a_newest_manifest_that_is_a_pipe_is_no_end_of_a_trail(copied):
         head_of(copied)
     with pytest.raises(EnvironmentFault, match="no regular file"):
         AuditTrail(copied, KEY)
+
+
+@pytest.mark.parametrize("raw", ["x", "[]", "7", "{}", "[" * 100_000])
+def test_an_opening_that_can_not_be_read_is_said(tmp_path, raw):
+    (tmp_path / "opening.json").write_text(raw)
+    with pytest.raises(EnvironmentFault, match=r"opening\.json can't be read"):
+        AuditTrail(tmp_path, KEY)

@@ -276,7 +276,7 @@ def erase_command(place: Place, *words: str) -> tuple[int, str]:
 
 def test_while_somebody_reads_the_key_is_not_gone_and_the_command_says_so(tmp_path, monkeypatch):
     """What was removed stays in the log beside the file as long as a reader may want what was before."""
-    monkeypatch.setattr("lockstep.posttrade.audit.keystore._PATIENCE_S", 0.2)
+    monkeypatch.setattr("lockstep.posttrade.audit.keystore_disk.PATIENCE_S", 0.2)
     place = Place(tmp_path, str(tmp_path / "trail.keys.db"))
     (tmp_path / "trail.master.key").write_text(MASTER.hex())
     subjects = [Subject("account", number) for number in (1, 2, 3)]
