@@ -40,12 +40,13 @@ $(STAMP): pyproject.toml $(CLIENT)/pyproject.toml CMakeLists.txt ops/setup/find-
 demo: $(STAMP) ## Real local cluster: trade, kill -9 the primary and the sequencer, prove that nothing was lost
 	@$(BIN)/lockstep demo
 
+# These compute and wait for nothing: on all cores.
+COMPUTED := tests/trials/simulation tests/engine
 # These measure: deadlines on links, silences, wires between network namespaces, a browser that paints without a
 # graphics card. They have the machine to themselves.
 ALONE := tests/runtime/test_watch.py tests/runtime/test_transport.py tests/bench/test_bench_failover.py \
   tests/trials/chaos/test_hosts.py tests/trials/chaos/test_run.py tests/edge/http/test_page_browser.py
-# Of the others some compute, and most wait for processes that they start (tests/scheduling.py): five at a time on two cores.
-WORKERS ?= 5
+# The others wait more than they compute, most of them for clusters that they start: three files at a time on two cores.
 PYTEST = $(BIN)/python -m pytest -q -m 'not slow' --durations=10 --durations-min=5
 
 # What neither starts processes nor serves: the machines, the engines, and what they are made of.
@@ -79,7 +80,8 @@ coverage: $(STAMP) ## Branch coverage of what decides, and of what does it: mach
 test: $(STAMP) ## Tests (some minutes; fetches the servers of others that some of them need)
 	@ops/setup/get-tools || true
 	@ops/setup/get-peers || true
-	@$(PYTEST) -n $(WORKERS) --dist loadfile $(addprefix --ignore=,$(ALONE))
+	@$(PYTEST) -n auto --dist worksteal $(COMPUTED)
+	@$(PYTEST) -n 3 --dist loadfile $(addprefix --ignore=,$(COMPUTED) $(ALONE))
 	@$(PYTEST) $(ALONE)
 
 acceptance: $(STAMP) ## Long scenarios on whole clusters, and a thousand seeds: what `make test` has in short

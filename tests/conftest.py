@@ -19,7 +19,7 @@ from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from tests import fork_server
 from tests.calm import CALM
-from tests.scheduling import SpreadScheduling, ordered
+from tests.scheduling import LoadSharedScheduling
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "flash1"
 
@@ -43,19 +43,9 @@ child.launch = fork_server.launch
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SpreadScheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSharedScheduling | None:
     """Under `--dist loadfile`."""
-    if config.getoption("dist") != "loadfile":
-        return None
-    config.option.loadscopereorder = False
-    return SpreadScheduling(config, log)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a worker: the order in which the scheduler gives them out."""
-    if hasattr(config, "workerinput"):
-        places = {nodeid: at for at, nodeid in enumerate(ordered(item.nodeid for item in items))}
-        items.sort(key=lambda item: places[item.nodeid])
+    return LoadSharedScheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)
