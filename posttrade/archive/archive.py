@@ -17,7 +17,7 @@ from lockstep.posttrade.archive.catalogue import Catalogue, Part
 from lockstep.posttrade.archive.faults import ArchiveFault
 from lockstep.posttrade.archive.rows import NoRecord
 from lockstep.posttrade.archive.schema import COLD, HOT, WARM
-from lockstep.posttrade.archive.signed import Signed, entry_of, manifest_file, signed_in
+from lockstep.posttrade.archive.signed import SignedDay, SignedDays, entry_of, manifest_file
 from lockstep.posttrade.audit.manifest import ManifestFault
 from lockstep.posttrade.audit.sealed import sealed_segments
 from lockstep.runtime.faults import EnvironmentFault, disk_text, os_error_text
@@ -45,7 +45,7 @@ class Archive:
                 raise EnvironmentFault(os_error_text(error)) from error
         self.catalogue = Catalogue(directory, url, make=make)
         self._cold: ColdStore | None = None
-        self._signed: Signed | None = None
+        self._signed: SignedDays | None = None
 
     def close(self) -> None:
         """Release it."""
@@ -138,23 +138,30 @@ class Archive:
         """Of a move."""
         return self.directory / DAYS / manifest_file(number)
 
-    def signed(self) -> Signed:
-        """What the manifests of moves say. They are verified once, and again when there is another one."""
-        moved = self.catalogue.moved()
-        if self._signed is None or self._signed.moved != moved:
-            self._signed = signed_in(self.directory / DAYS, *moved, self._signed)
-        return self._signed
-
-    def chain(self) -> Signed:
-        """The same, where all that follows rests on it.
+    def signed_days(self) -> SignedDays:
+        """What was signed of each day. Manifests are verified when their days are asked for.
 
         Raises:
-            ArchiveFault: a manifest is missing, or not the one that was signed.
+            ArchiveFault: one is missing.
         """
-        signed = self.signed()
-        if signed.fault:
-            raise ArchiveFault(f"the chain of moves is broken: {signed.fault}; {_MEND}")
-        return signed
+        moved = self.catalogue.moved()
+        if self._signed is None or self._signed.moved != moved:
+            try:
+                self._signed = SignedDays(self.directory / DAYS, *moved)
+            except ManifestFault as fault:
+                raise ArchiveFault(f"{fault}: what files of days that moved say is not used; {_MEND}") from fault
+        return self._signed
+
+    def signed_day(self, day: str) -> SignedDay | None:
+        """What was signed of a day; None: it has not moved.
+
+        Raises:
+            ArchiveFault: its manifest is missing, or not the one that was signed.
+        """
+        try:
+            return self.signed_days().of(day)
+        except ManifestFault as fault:
+            raise ArchiveFault(f"{fault}: what files of {day} say is not used; {_MEND}") from fault
 
     def check_part(self, part: Part, tier: str) -> None:
         """That the catalogue says of a part what was signed.
@@ -162,7 +169,7 @@ class Archive:
         Raises:
             ArchiveFault: it does not.
         """
-        said = self.chain().days.get(part.day)
+        said = self.signed_day(part.day)
         if tier == HOT and said is None:
             return
         entry = None if said is None else said.files.get(part.instrument)

@@ -378,7 +378,7 @@ class Catalogue:
         except SQLAlchemyError as error:
             said = getattr(error, "orig", None) or error
             if "no such table" in str(said) or getattr(said, "sqlstate", "") == _NO_TABLE:
-                text = "restore it from a backup, or make the archive anew from the trail"
+                text = "if a move goes on just now, ask again; else restore it, or make the archive anew from the trail"
                 raise ArchiveFault(f"the archive {self._place} lacks a table ({said}); {text}") from error
             raise EnvironmentFault(disk_text("use", f"the archive {self._place}", said)) from error
 

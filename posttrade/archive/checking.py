@@ -78,15 +78,18 @@ class _Check:
             parts[part.day].append(part)
         tiers = self.catalogue.tiers()
         roots: dict[PartKey, str] = {}
-        for day in sorted({*parts, *tiers, *self._signed.days}):
-            roots |= self._day(day, tiers.get(day), parts[day])
-        self._order()
-        self._warm_files()
-        self._leftovers({(part.day, part.instrument) for of_day in parts.values() for part in of_day})
-        if trail is not None:
-            self._against_trail(roots, trail)
-        if self._places() != before:
-            raise EnvironmentFault("something was loaded or moved while the archive was read: verify it again")
+        try:
+            for day in sorted({*parts, *tiers, *self._signed.days}):
+                roots |= self._day(day, tiers.get(day), parts[day])
+            self._order()
+            self._warm_files()
+            self._leftovers({(part.day, part.instrument) for of_day in parts.values() for part in of_day})
+            if trail is not None:
+                self._against_trail(roots, trail)
+        finally:
+            if self._places() != before:
+                # Whatever was found, or failed, may be of that.
+                raise EnvironmentFault("something was loaded or moved while the archive was read: verify it again")
         return self.found
 
     # ---- signed manifests, and how far the catalogue is ------------------------------------------------------------

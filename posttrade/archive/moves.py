@@ -70,7 +70,6 @@ class Mover:
             ArchiveFault: what was written is not what is read.
             EnvironmentFault: disk or cold tier refuse.
         """
-        self.archive.chain()
         self._clear()
         done: list[Moved] = []
         for day, tier in due(self.archive.catalogue.tiers(), plan):

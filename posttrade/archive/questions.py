@@ -76,21 +76,20 @@ def tier_of(tiers: dict[str, str], day: str) -> str:
     return tier
 
 
-def check_days(archive: Archive, question: Question) -> None:
-    """That the catalogue has all that was signed of the days and the instrument that a question is about.
+def check_day(archive: Archive, day: str, instrument: int | None) -> None:
+    """That the catalogue has all that was signed of a day, or of an instrument on it.
 
     Raises:
-        ArchiveFault: something is missing, or signed manifests are.
+        ArchiveFault: it lacks something, or the day's manifest is not the one that was signed.
     """
-    first, last = question.days
-    held = {(part.day, part.instrument) for part, _ in archive.catalogue.parts(question.days, question.instrument)}
-    for day in archive.chain().days.values():
-        if day.day < first or (last and day.day > last):
-            continue
-        for instrument, entry in day.files.items():
-            if question.instrument in (None, instrument) and (day.day, instrument) not in held:
-                text = "an answer without it would not be whole: restore the catalogue from a backup, or make it anew"
-                raise ArchiveFault(f"the catalogue lacks {entry['file']}, which was signed; {text}")
+    signed = archive.signed_day(day)
+    if signed is None:
+        return
+    held = {part.instrument for part, _ in archive.catalogue.parts((day, day), instrument)}
+    for number, entry in signed.files.items():
+        if instrument in (None, number) and number not in held:
+            text = "an answer without it would not be whole: restore the catalogue from a backup, or make it anew"
+            raise ArchiveFault(f"the catalogue lacks {entry['file']}, which was signed; {text}")
 
 
 def costs_of(plan: Sequence[tuple[Part, int, str]]) -> list[Cost]:
@@ -114,13 +113,19 @@ def answer(archive: Archive, question: Question) -> Iterator[Record]:
     Raises:
         ArchiveFault: a file, an object, or what the catalogue says of it is not what was signed: none of it is given.
     """
-    check_days(archive, question)
     begin, end = stamp_text(question.from_ns), stamp_text(question.to_ns) if question.to_ns else ""
     wanted = words_of(question.words)
     plan = plan_of(archive, question)
+    planned = {part.day for part, _, _ in plan}
+    # Where an index chooses, days that it does not name are not read, as long as the catalogue knows them.
+    known = archive.catalogue.tiers() if question.subjects is not None or question.words else {}
+    for day in archive.signed_days().between(*question.days):
+        if day not in planned and day not in known:
+            check_day(archive, day, question.instrument)
     at = 0
     while at < len(plan):
         day = plan[at][0].day
+        check_day(archive, day, question.instrument)
         found: list[Record] = []
         while at < len(plan) and plan[at][0].day == day:
             part, _, tier = plan[at]

@@ -4,6 +4,7 @@ The catalogue is a database that whoever has it can edit. What it says of a day 
 newest manifest of that day says the same.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -21,6 +22,8 @@ NAMES: Final = (
     "instrument", "records", "first_seq", "last_seq", "file", "file_bytes", "sha256", "root", "version_id",
 )  # fmt: skip
 """Of a part, what its manifest says of it."""
+_BEGINNING: Final = re.compile(rb'\{"body":\{"day":"([0-9]{4}-[0-9]{2}-[0-9]{2})"')
+_PEEKED: Final = 64
 _NUMBERS: Final = ("instrument", "records", "first_seq", "last_seq", "file_bytes")
 
 
@@ -74,16 +77,12 @@ def entry_of(part: Part) -> dict[str, Any]:
     return {name: asdict(part)[name] for name in NAMES}
 
 
-def signed_in(directory: Path, newest: int, sealed: str, before: Signed | None = None) -> Signed:
-    """The moves whose manifests are in a directory. `newest`, `sealed`: number and hash of the last one.
-
-    `before`: what was read before, and is gone on with where that was whole.
-    """
-    found = before if before is not None and not before.fault and before.moved[0] <= newest else Signed()
-    begin, previous = found.moved
-    found.moved = newest, sealed
+def signed_in(directory: Path, newest: int, sealed: str) -> Signed:
+    """All moves, as a chain. `newest`, `sealed`: number and hash of the last one."""
+    found = Signed((newest, sealed))
+    previous = manifest.NOTHING
     try:
-        for number in range(begin + 1, newest + 1):
+        for number in range(1, newest + 1):
             raw, move, said, fingerprint = _read(directory / manifest_file(number))
             if move.number != number or said != previous:
                 raise ManifestFault(f"{manifest_file(number)} does not follow from the one before it")
@@ -96,6 +95,56 @@ def signed_in(directory: Path, newest: int, sealed: str, before: Signed | None =
     except ManifestFault as fault:
         found.fault = str(fault)
     return found
+
+
+class SignedDays:
+    """The newest manifest of one day or another, without reading those of all days: an answer is of few.
+
+    Each is verified for itself; it has to be signed with the key of the first one. What their order proves says
+    `signed_in`, which reads all of them.
+    """
+
+    def __init__(self, directory: Path, newest: int, sealed: str) -> None:
+        self.moved = newest, sealed
+        self._directory = directory
+        self._numbers = {_day_in(directory / manifest_file(number)): number for number in range(1, newest + 1)}
+        self._key = _read(directory / manifest_file(1))[3] if newest else ""
+        self._last: SignedDay | None = None
+
+    def between(self, first: str, last: str) -> list[str]:
+        """Days that have moved, from one on and up to another ("": open)."""
+        return sorted(day for day in self._numbers if day >= first and (not last or day <= last))
+
+    def of(self, day: str) -> SignedDay | None:
+        """What was signed of a day; None: it has not moved.
+
+        Raises:
+            ManifestFault: its manifest is not the one that was signed.
+        """
+        number = self._numbers.get(day)
+        if number is None or (self._last is not None and self._last.day == day):
+            return None if number is None else self._last
+        raw, move, _, fingerprint = _read(self._directory / manifest_file(number))
+        if (move.number, move.day) != (number, day):
+            raise ManifestFault(f"{manifest_file(number)} is another manifest under this name")
+        if fingerprint != self._key:
+            raise ManifestFault(f"{manifest_file(number)} is signed with another key than the first one")
+        if number == self.moved[0] and manifest.hash_of(raw) != self.moved[1]:
+            raise ManifestFault(f"{manifest_file(number)} is not the one that the catalogue names")
+        self._last = move
+        return move
+
+
+def _day_in(path: Path) -> str:
+    """Which day a manifest is of, by its beginning: keys are in alphabetical order. It is verified before it counts."""
+    try:
+        with path.open("rb") as file:
+            found = _BEGINNING.match(file.read(_PEEKED))
+    except OSError as error:
+        raise ManifestFault(f"{path.name} can't be read: {error.strerror}") from error
+    if found is None:
+        raise ManifestFault(f"{path.name} is no manifest of a move")
+    return found[1].decode("ascii")
 
 
 def beyond(directory: Path, newest: int) -> list[tuple[str, SignedDay | None]]:
