@@ -25,15 +25,14 @@ from lockstep.runtime.access.instruments import why_not
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.budget import BYTES_PER_POINT, Cost
 from lockstep.runtime.http_connections import HttpConnections, pause_s, strange_host
+from lockstep.runtime.http_login import of_another_host, pay_for_login, who_comes
 from lockstep.runtime.rate import Rate
-from lockstep.runtime.tokens import NotLookedAt, Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.v1 import feed_pb2
 
 PATH: Final = "/feed"
 PROTOCOL: Final = "lockstep.feed"
-_BEARER: Final = "bearer."
 HANDSHAKES_PER_S: Final = 500
 HANDSHAKE_BURST: Final = 1_000
 MAX_CONNECTIONS: Final = 12_000
@@ -172,16 +171,18 @@ class WebSocketDoor:
         refused = self.refused(request)
         if refused is not None:
             return refused
-        principal = await self._who(request)
+        shell = self._shell
+        principal = await who_comes(
+            request, shell.entitlements, shell.trail, roles=FEED_SOCKET, lacking="read market data"
+        )
         if isinstance(principal, web.Response):
             return principal
         if self._readers[principal.name] >= MAX_READERS_OF_ONE and not self._shell.entitlements.open:
             text = f"{MAX_READERS_OF_ONE} WebSockets of {principal.name!r} are open at this feed"
             return web.Response(status=429, text=text, headers={"Retry-After": "5"})
-        wait_ns = self.spend(principal, Cost.LOGIN)
-        if wait_ns:
-            text = f"the budget of {principal.name!r} is used up; open fewer WebSockets a second"
-            return web.Response(status=429, text=text, headers={"Retry-After": str(pause_s(wait_ns))})
+        poor = pay_for_login(shell.entitlements, principal)
+        if poor is not None:
+            return poor
         connection = await self.upgrade(request, PROTOCOL, MAX_MESSAGE_BYTES)
         if isinstance(connection, web.WebSocketResponse):
             transport: Any = request.transport
@@ -203,21 +204,13 @@ class WebSocketDoor:
         budget = self._shell.entitlements.budgets.of(principal)
         return 0 if budget is None else budget.take(points, time.monotonic_ns())
 
-    def _foreign(self, request: web.Request) -> web.Response | None:
-        """Why a page of another host may not come in, if it is one."""
-        origin = request.headers.get("Origin")
-        if origin is None or origin.partition("://")[2] == request.host:
-            return None
-        text = f"pages of {origin} may not read this feed; serve them from {request.host}"
-        return web.Response(status=403, text=text)
-
     def refused(self, request: web.Request) -> web.Response | None:
         """Why a handshake is refused whoever it is, if it is: too many come, or a page of another host."""
         shell = self._shell
         strange = strange_host(request, open_to_all=shell.entitlements.open, host=shell.member.host)
         if strange:
             return web.Response(status=421, text=f"this feed is {strange}")
-        return self._crowded() or self._foreign(request)
+        return self._crowded() or of_another_host(request)
 
     async def upgrade(self, request: web.Request, protocol: str, most_bytes: int) -> web.StreamResponse:
         """The WebSocket, or an answer that it takes one."""
@@ -259,26 +252,6 @@ class WebSocketDoor:
         self._shell.guarded(lambda: self._shell.driver.leave(writer.reader))
         with contextlib.suppress(ConnectionError):
             await connection.close()
-
-    async def _who(self, request: web.Request) -> Principal | web.Response:
-        """Who comes in, or why not."""
-        said = request.headers.get("Authorization")
-        for word in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
-            if word.strip().startswith(_BEARER):
-                # A browser can send no header of its own with a WebSocket.
-                said = f"Bearer {word.strip()[len(_BEARER) :]}"
-        try:
-            principal = await self._shell.entitlements.identify(said)
-        except Unauthenticated as error:
-            self._shell.trail.refusal(PATH, "", str(request.remote), str(error))
-            if isinstance(error, NotLookedAt):
-                return web.Response(status=error.http, text=str(error), headers={"Retry-After": str(error.RETRY_S)})
-            return web.Response(status=401, text=str(error), headers={"WWW-Authenticate": "Bearer"})
-        if not principal.may(FEED_SOCKET):
-            text = f"{principal.name!r} has no role that may read market data"
-            self._shell.trail.refusal(PATH, principal.name, str(request.remote), text)
-            return web.Response(status=403, text=text)
-        return principal
 
     async def _listen(self, connection: web.WebSocketResponse, writer: SocketWriter, principal: Principal) -> None:
         rate = Rate(MESSAGES_PER_S, MESSAGE_BURST)

@@ -7,7 +7,6 @@ says the number of the last one that it has seen, and misses none.
 
 import asyncio
 import json
-import time
 from functools import partial
 from typing import Any, Final
 
@@ -20,14 +19,12 @@ from lockstep.posttrade.alerts.limits import Refused
 from lockstep.posttrade.alerts.sender import Asker
 from lockstep.runtime.access.entering import Entrance
 from lockstep.runtime.access.permissions import ALERT_SOCKET
-from lockstep.runtime.budget import Cost
-from lockstep.runtime.http_connections import HttpConnections, pause_s, strange_host
-from lockstep.runtime.tokens import NotLookedAt, Unauthenticated
+from lockstep.runtime.http_connections import HttpConnections, strange_host
+from lockstep.runtime.http_login import of_another_host, pay_for_login, who_comes
 from lockstep.runtime.topology import Principal
 
 PATH: Final = "/alerts"
 PROTOCOL: Final = "lockstep.alerts"
-_BEARER: Final = "bearer."
 TAKEN_S: Final = 30.0
 """So long a client has to take a message."""
 _PING_S: Final = 20.0
@@ -74,14 +71,15 @@ class SocketDoor:
         refused = self._strange(request)
         if refused is not None:
             return refused
-        principal = await self._who(request)
+        entrance = self._entrance
+        principal = await who_comes(
+            request, entrance.entitlements, entrance.trail, roles=ALERT_SOCKET, lacking="have alerts"
+        )
         if isinstance(principal, web.Response):
             return principal
-        budget = self._entrance.entitlements.budgets.of(principal)
-        wait_ns = 0 if budget is None else budget.take(Cost.LOGIN, time.monotonic_ns())
-        if wait_ns:
-            text = f"the budget of {principal.name!r} is used up; open fewer WebSockets a second"
-            return web.Response(status=429, text=text, headers={"Retry-After": str(pause_s(wait_ns))})
+        poor = pay_for_login(entrance.entitlements, principal)
+        if poor is not None:
+            return poor
         said = request.query.get("after")
         if said is not None and not (said.isascii() and said.isdecimal() and len(said) < 19):
             return web.Response(status=400, text="after is the number of a firing")
@@ -100,30 +98,11 @@ class SocketDoor:
 
     def _strange(self, request: web.Request) -> web.Response | None:
         """Pages of other hosts, and, where no tokens are needed, names that may be bent to this machine."""
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.host:
-            return web.Response(status=403, text=f"pages of {origin[:200]} may not read this")
+        foreign = of_another_host(request)
+        if foreign is not None:
+            return foreign
         strange = strange_host(request, open_to_all=self._entrance.entitlements.open, host=self._host)
         return web.Response(status=421, text=strange) if strange else None
-
-    async def _who(self, request: web.Request) -> Principal | web.Response:
-        said = request.headers.get("Authorization")
-        for word in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
-            if word.strip().startswith(_BEARER):
-                said = f"Bearer {word.strip()[len(_BEARER) :]}"
-        trail = self._entrance.trail
-        try:
-            principal = await self._entrance.entitlements.identify(said)
-        except Unauthenticated as error:
-            trail.refusal(PATH, "", str(request.remote), str(error))
-            if isinstance(error, NotLookedAt):
-                return web.Response(status=error.http, text=str(error), headers={"Retry-After": str(error.RETRY_S)})
-            return web.Response(status=401, text=str(error), headers={"WWW-Authenticate": "Bearer"})
-        if not principal.may(ALERT_SOCKET):
-            text = f"{principal.name!r} has no role that may have alerts"
-            trail.refusal(PATH, principal.name, str(request.remote), text)
-            return web.Response(status=403, text=text)
-        return principal
 
     async def _follow(self, socket: web.WebSocketResponse, principal: Principal, after: int | None) -> None:
         try:

@@ -148,10 +148,12 @@ class KeyFiles:
 
     def __init__(self, path: Path) -> None:
         self._paths = (path, next_of(path), former_of(path))
-        self._stamp = self._now()
+        self._stamp: tuple[tuple[int, int, int] | None, ...] | None = None
 
     def refresh(self) -> ClusterKeys | None:
-        """The keys, if a file has changed since the last look; None: none has, or the key is not there.
+        """The keys, at the first look and if a file has changed since the last; None: none has, or there is no key.
+
+        So what changed between the owner's own reading and this is not missed.
 
         Raises:
             EnvironmentFault: one can't be read, or is none. It is read again when it has changed.
@@ -189,6 +191,9 @@ def use_next(path: Path) -> None:
         next_of(path).replace(path)
     except OSError as error:
         raise EnvironmentFault(f"the keys beside {path} can't be written: {error.strerror}; try again") from error
+    finally:
+        # Where a switch was broken off, both are the same file already, and the name of the draft stays.
+        draft.unlink(missing_ok=True)
 
 
 def by_any[T](keys: Iterable[bytes], read: Callable[[bytes], T], refused: type[Exception]) -> tuple[T, bytes]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import getpass
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,7 @@ _LEFT_BEHIND: Final = (
 )
 _TRIES: Final = 20
 _TIMEOUT_S: Final = 5.0
+Work = Callable[[EtcdStore], Awaitable[Registry]]
 
 
 def read(topology: Topology) -> Registry:
@@ -121,8 +122,7 @@ def rekey(topology: Topology, former: Path | None, what: str) -> tuple[Registry,
         if found is None or by_any(keys.believed, _reading(found.value, topology), RegistryForged)[1] == keys.own:
             return _decoded(found.value if found else None, keys, topology)
         written.append(True)
-        work = _change(topology, lambda registry: registry, what, keys=keys)
-        return await work(store)  # type: ignore[misc,no-any-return]
+        return await _change(topology, lambda registry: registry, what, keys=keys)(store)
 
     written: list[bool] = []
     return asyncio.run(_with_store(topology, work)), bool(written)
@@ -169,10 +169,10 @@ def read_file(topology: Topology, path: Path, former: Path | None = None) -> Reg
         ) from None
 
 
-async def _with_store(topology: Topology, work: Callable[[EtcdStore], object]) -> Registry:
+async def _with_store(topology: Topology, work: Work) -> Registry:
     try:
         async with asyncio.timeout(_TIMEOUT_S), EtcdStore(etcd_options(topology)) as store:
-            return await work(store)  # type: ignore[misc,no-any-return]
+            return await work(store)
     except (StoreError, TimeoutError) as error:
         raise EnvironmentFault(f"{etcd_fault(topology, error)}; look with `lockstep access list`") from error
     except RegistryForged as error:
@@ -207,7 +207,7 @@ def _decoded(raw: bytes | None, keys: ClusterKeys, topology: Topology) -> Regist
     return by_any(keys.believed, _reading(raw, topology), RegistryForged)[0]
 
 
-def _read(topology: Topology) -> Callable[[EtcdStore], object]:
+def _read(topology: Topology) -> Work:
     async def work(store: EtcdStore) -> Registry:
         found = await store.get(registry_key(topology.name))
         return _decoded(found.value if found else None, _keys_of(topology), topology)
@@ -217,7 +217,7 @@ def _read(topology: Topology) -> Callable[[EtcdStore], object]:
 
 def _change(
     topology: Topology, edit: Edit, what: str, wanted: Registry | None = None, keys: ClusterKeys | None = None
-) -> Callable[[EtcdStore], object]:
+) -> Work:
     """`wanted`: what is changed; None: what stands in etcd, if that is what this host knows or newer. `keys`: by which
     that is read; None: those that are known here.
     """

@@ -144,13 +144,15 @@ def test_while_the_key_is_changed_both_are_believed_at_each_moment(tmp_path: Pat
     path = tmp_path / "cluster.key"
     assert load_keys(path) is None
     first, files = make_key(path), KeyFiles(path)
-    assert (load_keys(path), files.refresh()) == (ClusterKeys(first), None)
+    assert load_keys(path) == ClusterKeys(first) == files.refresh(), "the first look reads, whatever was read before"
+    assert files.refresh() is None
     second = make_key(next_of(path))
     assert load_keys(path) == ClusterKeys(first, (second,)) == files.refresh()
     former_of(path).hardlink_to(path)
     assert load_keys(path) == ClusterKeys(first, (second,)), "a switch that was broken off"
     use_next(path)
     assert load_keys(path) == ClusterKeys(second, (first,)) == files.refresh()
+    assert set(tmp_path.iterdir()) == {path, former_of(path)}, "a key lies under these names alone"
     assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o600}
     with pytest.raises(EnvironmentFault, match="nothing was changed"):
         use_next(path)
