@@ -56,8 +56,7 @@ class PrincipalsFollower:
         self._on_disk: bytes | None = None
         self._seen: bytes | None = None
         """What stands in etcd, as far as was heard."""
-        access = getattr(topology, "access", None)
-        self._key_files = KeyFiles(access.key_file) if access is not None and access.key_file.name else None
+        self._key_files = KeyFiles(topology.access.key_file) if topology.access.key_file.name else None
         self.on_keys: list[Callable[[ClusterKeys], object]] = []
         """Are called in a thread when the cluster's key is being changed."""
 

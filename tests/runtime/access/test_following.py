@@ -17,7 +17,7 @@ from lockstep.runtime.etcd import StoreRefused
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.tokens import Entitlements, PrincipalsUnknown, Unauthenticated
-from lockstep.runtime.topology import Principal
+from lockstep.runtime.topology import Access, Principal
 from tests.everybody import NO_TRAIL
 from tests.runtime.access.test_tokens import DESK, ISSUER, KEY, KEY_ID, TOKEN, identify, known, signed
 
@@ -27,11 +27,12 @@ __all__ = ["known"]
 class _Topology:
     etcd_endpoints = ()
     name = "c"
+    access = Access()
 
 
 def following(known: Entitlements, kept: Path | None = None, trail: Trail = NO_TRAIL) -> PrincipalsFollower:
     document = None if kept is None else KeptDocument(kept, "test")
-    return PrincipalsFollower(_Topology(), known, trail, open_log("test"), None, document)  # type: ignore[arg-type]  # two fields
+    return PrincipalsFollower(_Topology(), known, trail, open_log("test"), None, document)  # type: ignore[arg-type]  # three fields
 
 
 def nobody() -> Entitlements:
