@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from signal import Signals
@@ -37,6 +37,8 @@ _CONTEXT.set_forkserver_preload(
         "lockstep.ops.cli.reconcile",
         "lockstep.reconciler.process",
         "lockstep.posttrade.ledger.process",
+        "lockstep.posttrade.alerts.process",
+        "lockstep.posttrade.audit.process",
     ]
 )
 # multiprocessing looks at all children whenever one starts, and a status is read once.
@@ -85,6 +87,29 @@ class Forked:
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+
+def forked(target: Callable[..., None], *arguments: object, out: int, timeout: float) -> int:
+    """Run `target(descriptor, *arguments)` in a child, to which `out` is inherited; its exit code, -N for signal N.
+
+    Raises:
+        TimeoutExpired: it was killed.
+    """
+    inherited = Connection(os.dup(out), readable=False)
+    made = _CONTEXT.Process(target=_call, args=(target, inherited, arguments))
+    with _LOCK:
+        made.start()
+    inherited.close()
+    wait([made.sentinel], timeout)
+    with _LOCK:
+        if made.exitcode is not None:
+            return made.exitcode
+    made.kill()
+    raise subprocess.TimeoutExpired(target.__name__, timeout)
+
+
+def _call(target: Callable[..., None], out: Connection, arguments: tuple[object, ...]) -> None:
+    target(out.fileno(), *arguments)
 
 
 def _become(arguments: tuple[str, ...], environment: dict[str, str], stdin: Connection, log: Connection) -> None:

@@ -269,5 +269,5 @@ def _ref(asked: Asked) -> orders_pb2.OrderRef:
 
 
 def _problem_of(ended: CallEnded) -> Problem:
-    status = _STATUS.get(ended.status, 503 if ended.unanswered else 0)
+    status = _STATUS.get(ended.status, 503 if ended.unanswered and not ended.refused else 0)
     return Problem(ended.code, str(ended), status=status, retry_after_s=-(-ended.retry_after_ms // 1000))

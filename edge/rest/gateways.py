@@ -41,8 +41,13 @@ class CallEnded(Exception):
 
     @property
     def unanswered(self) -> bool:
-        """No gateway answered: what was asked for may be carried out nevertheless."""
+        """No gateway gave an answer that lasts; it may give one if asked again."""
         return self.status in _AGAIN
+
+    @property
+    def refused(self) -> bool:
+        """Each gateway that was asked had no room, or the client no budget: nothing was carried out."""
+        return self.status is grpc.StatusCode.RESOURCE_EXHAUSTED and self.code is Code.BUSY
 
 
 class Gateways:
@@ -60,8 +65,10 @@ class Gateways:
         """The reply of whichever gateway gives one.
 
         Raises:
-            CallEnded: see there.
+            CallEnded: as the last gateway said it; if that refused, but an earlier one was not heard to the end, as
+                that one did, since what was asked for may be carried out.
         """
+        unheard: CallEnded | None = None
         metadata = () if authorization is None else (("authorization", authorization),)
         give_up_s = time.monotonic() + patience_s
         while True:
@@ -74,11 +81,13 @@ class Gateways:
                 ended = _ended(error)
             if not ended.unanswered:
                 raise ended
+            if not ended.refused:
+                unheard = ended
             if self._at == at:
                 self._at = (at + 1) % len(self._stubs)
             pause_s = min(max(ended.retry_after_ms / 1e3, _LEAST_PAUSE_S), _MOST_PAUSE_S)
             if time.monotonic() + pause_s >= give_up_s:
-                raise ended
+                raise unheard or ended
             await asyncio.sleep(pause_s)
 
     async def close(self) -> None:

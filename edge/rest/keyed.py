@@ -280,6 +280,7 @@ class _Attempt:
 
     async def run(self) -> Outcome:
         """See `KeyedCommands.execute`."""
+        code = Code.BUSY
         while True:
             try:
                 outcome = await self._step()
@@ -288,11 +289,11 @@ class _Attempt:
                 continue
             except NotTheLanes:
                 self._forget()
-                why = "the session of this key is not as it was known"
+                code, why = Code.UNAVAILABLE, "the session of this key is not as it was known"
             except EnginesUnavailable as error:
                 if isinstance(error, EventsGone) and error.everywhere:
                     raise ReportsCut(str(error)) from None
-                why = f"no engine answers: {error}"
+                code, why = Code.UNAVAILABLE, f"no engine answers: {error}"
             except CallEnded as ended:
                 if ended.code is Code.SESSION_GAP:
                     # What is known of the lane is of a history that an operator has given up.
@@ -300,9 +301,11 @@ class _Attempt:
                 elif not ended.unanswered:
                     raise
                 why = str(ended)
+                code = code if ended.refused else Code.UNAVAILABLE
             if time.monotonic() + _PAUSE_S > self._give_up_s:
                 text = f"{why}; send it again with the same Idempotency-Key, it is executed once"
-                raise Unanswered(Code.UNAVAILABLE, text)
+                noted = self._open.lane.find(self._name.key) is not None
+                raise Unanswered(Code.UNAVAILABLE if noted else code, text)
             await asyncio.sleep(_PAUSE_S)
 
     async def _step(self) -> Outcome | None:

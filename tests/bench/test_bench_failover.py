@@ -4,7 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_silences_are_measured_and_every_order_is_answered(run_cli: Callable, tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     chosen = ("--rounds", 1, "--fault", "kill_primary", "--fault", "switchover", "--rate", 1000)

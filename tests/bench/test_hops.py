@@ -76,6 +76,7 @@ def test_quantile_above_all_bounds_is_the_highest_of_them() -> None:
     assert quantile({1.0: 1.0, float("inf"): 100.0}, 0.99) == 1.0
 
 
+@pytest.mark.slow
 def test_bench_of_a_cluster_tells_every_hop_and_whose_cpu_it_was() -> None:
     (phase,) = run_bench(BenchPlan(rate=200, duration_s=1, modes=("single",)), lambda _text: None).phases
     assert phase.unanswered == 0

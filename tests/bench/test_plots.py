@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import pytest
+
 LATENCY = {"p50": 1500.0, "p99": 9000.0, "max": 12_000.0}
 SAID = {"mix": "half of each", "left_out": "the network"}
 
@@ -84,5 +86,6 @@ def test_each_result_has_its_table_and_its_plot(tmp_path: Path) -> None:
     assert len(widths) == 1, "every row has as many cells as the head"
 
 
+@pytest.mark.slow
 def test_the_same_figures_give_the_same_plots(tmp_path: Path) -> None:
     assert write(tmp_path) == write(tmp_path)

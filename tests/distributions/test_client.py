@@ -42,6 +42,7 @@ def test_wheel_and_sdist_hold_the_client_and_nothing_else(client: Built) -> None
     assert {"LICENSE", "README.md", "pyproject.toml", "examples/quick_start.py"} <= names
 
 
+@pytest.mark.slow
 def test_it_installs_into_an_empty_environment_without_a_compiler(
     client: Built, empty: Callable[..., Environment], tmp_path: Path
 ) -> None:

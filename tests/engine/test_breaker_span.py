@@ -9,6 +9,7 @@ import pytest
 from lockstep.engine.reference.stood import MOST_STOOD, Extremes
 from lockstep.engine.snapshot_format import HIGHEST, LOWEST, decode_snapshot
 from lockstep.stream.records import CommandKind, EventKind, Phase
+from tests.seeds import seeds
 
 HOUSE, BOB = 9, 2
 WINDOW_NS, PAUSE_NS = 1_000, 5_000
@@ -103,7 +104,7 @@ def _is_too_far(stood: list[tuple[int, int]], now_ns: int, ppm: int) -> bool:
     return any(abs(last - price) * PPM > ppm * price for price in (min(within), max(within)))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_the_breaker_is_exact_over_all_spans(venue: Any, seed: int) -> None:
     pick = random.Random(seed)
     ppm = 20_000

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -129,7 +130,10 @@ class Market(RuleBasedStateMachine):
             assert self.venue.book() == (self.twin.levels(Side.BUY), self.twin.levels(Side.SELL))
 
 
-def test_random_commands_keep_all_invariants_and_agree_with_the_twin(make_venue: Callable[[], Any]) -> None:
+@pytest.mark.parametrize("examples", [15, pytest.param(100, marks=pytest.mark.slow)])
+def test_random_commands_keep_all_invariants_and_agree_with_the_twin(
+    make_venue: Callable[[], Any], examples: int
+) -> None:
     class Seeded(Market):
         pass
 
@@ -137,7 +141,7 @@ def test_random_commands_keep_all_invariants_and_agree_with_the_twin(make_venue:
     run_state_machine_as_test(
         Seeded,
         settings=settings(
-            max_examples=40,
+            max_examples=examples,
             stateful_step_count=60,
             deadline=None,
             derandomize=True,

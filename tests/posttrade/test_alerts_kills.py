@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,8 +12,9 @@ from lockstep.posttrade.alerts.machine import Request
 from lockstep.posttrade.alerts.rules import Definition, Kind
 from lockstep.posttrade.alerts.sink import AlertsSink
 from lockstep.posttrade.alerts.store import Store
+from tests.fork_server import forked
 from tests.posttrade.flows import START_NS, history
-from tests.posttrade.kill_steps import ROOT, Step, kill_at_every_step
+from tests.posttrade.kill_steps import Step, kill_at_every_step
 from tests.posttrade.test_alerts_fold import MIXED, give_requests
 
 STEPS = ["begin", "position", "requests", "world", "orders", "alerts", "firings", "commit", "committed"]
@@ -65,17 +64,16 @@ def test_a_request_is_there_or_not_wherever_it_is_killed(tmp_path, kill_at):
     with closing(AlertsSink(path)) as sink:
         for chunk in history(SEED, 20).chunks(SIZE):
             sink.apply(chunk)
-    command = [sys.executable, "-m", "tests.posttrade.test_alerts_kills", str(path), str(kill_at)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert forked(create, str(path), kill_at, out=1, timeout=60) == -signal.SIGKILL
     with closing(AlertsSink(path)) as sink:
         there = STEPS[kill_at - 1] == "committed"
         assert len(sink.machine.alerts) == there == len(sink.store.requests(0))
         assert sink.create(1, Definition(Kind.FILL, account=1)) == 1 + there
 
 
-def main() -> None:
-    left = int(sys.argv[2])
+def create(_: int, path: str, kill_at: int) -> None:
+    """In a child that ends at its step `kill_at`."""
+    left = kill_at
 
     def step(_what: str) -> None:
         nonlocal left
@@ -83,8 +81,4 @@ def main() -> None:
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    AlertsSink(Path(sys.argv[1]), step).create(1, Definition(Kind.FILL, account=1))
-
-
-if __name__ == "__main__":
-    main()
+    AlertsSink(Path(path), step).create(1, Definition(Kind.FILL, account=1))

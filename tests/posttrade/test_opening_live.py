@@ -96,6 +96,7 @@ def test_a_ledger_that_comes_too_late_says_what_to_do_and_that_is_right(cut, tmp
         assert made.opened == opened
 
 
+@pytest.mark.slow
 def test_an_audit_trail_that_comes_too_late_begins_behind_the_snapshot(cut, tmp_path):
     cluster, _ = cut
     directory = tmp_path / "trail"

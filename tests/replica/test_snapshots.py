@@ -209,6 +209,7 @@ def test_figures_follow_what_the_taker_does(tmp_path, sequencer):
     journal.close()
 
 
+@pytest.mark.slow
 def test_a_log_file_that_still_holds_what_it_held_before_is_read_to_its_end(tmp_path, sequencer):
     """RocksDB uses log files again. A secondary reads such a one for ever; it took all the snapshotter's time."""
     journal = filled(tmp_path / "data", sequencer)

@@ -344,6 +344,7 @@ def test_operator_commands_reach_etcd_stream_status_and_history(cluster: Cluster
     assert history[-1].gap_ns > 0
 
 
+@pytest.mark.slow
 def test_leader_that_was_stopped_finds_its_successor_and_does_no_harm(cluster: Cluster, gateway: Gateway) -> None:
     process = cluster.processes["sequencer-1"]
     process.send_signal(signal.SIGSTOP)

@@ -246,7 +246,8 @@ def test_frames_at_a_thousand_updates_a_second(visit: Any, market: Any) -> None:
         busy.stop()
 
 
-@pytest.mark.parametrize("theme", [pytest.param("dark", marks=pytest.mark.slow), "light"])
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["dark", "light"])
 def test_axe_finds_nothing_serious(visit: Any, theme: str) -> None:
     checker = axe()
     visitor = visit(color_scheme=theme)
@@ -263,6 +264,7 @@ def test_axe_finds_nothing_serious(visit: Any, theme: str) -> None:
         assert bad == []
 
 
+@pytest.mark.slow
 def test_on_a_phone_every_part_is_a_tap_away_and_nothing_is_wider_than_the_screen(visit: Any) -> None:
     visitor = visit(size=PHONE, is_mobile=True, has_touch=True, device_scale_factor=2)
     page = visitor.page

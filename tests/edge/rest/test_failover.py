@@ -111,6 +111,7 @@ def until(count, at: int, patience_s: float = 90) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_primary_gateways_and_a_door_die_and_every_key_is_one_order(cluster):
     trader = Trader(cluster, 1, "failover")
 

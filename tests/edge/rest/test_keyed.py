@@ -6,9 +6,11 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
 
 from lockstep.edge.rest import keyed
+from lockstep.edge.rest.gateways import CallEnded
 from lockstep.edge.rest.keyed import KeyedCommands, KeyReused, Unanswered
 from lockstep.edge.rest.lanes import FILLER, Lane, name_of, session_of
 from lockstep.edge.rest.problems import Problem
@@ -239,6 +241,40 @@ def test_what_can_not_be_asked_for_uses_up_no_key():
             await at.execute(OPEN_CLIENT, None, name, impossible)
         assert world.last_no(session_of(0, name.lane)) == 0
         assert not (await place(at, "a")).repeated
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("room_for", "lost", "code"),
+    [(0, 0, Code.BUSY), (0, 1, Code.UNAVAILABLE), (1, 0, Code.UNAVAILABLE)],
+    ids=["nothing was carried out", "one call was not heard to the end", "the key was noted"],
+)
+def test_a_used_up_budget_is_busy_as_long_as_nothing_was_carried_out(monkeypatch, room_for, lost, code):
+    """So it is 429 and not 503, which says that a command may have been executed."""
+    monkeypatch.setattr(keyed, "PATIENCE_S", 0.02)
+
+    async def run():
+        world = World(Random(1))
+        at = door(world)
+        real, left = at._gateways.call, [lost, room_for]
+
+        async def call(*arguments, **named):
+            if left[0]:
+                left[0] -= 1
+                raise CallEnded(grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE, "lost on its way")
+            if left[1]:
+                left[1] -= 1
+                return await real(*arguments, **named)
+            raise CallEnded(grpc.StatusCode.RESOURCE_EXHAUSTED, Code.BUSY, "this client's budget is used up", 40)
+
+        monkeypatch.setattr(at._gateways, "call", call)
+        with pytest.raises(Unanswered, match="budget is used up") as ended:
+            await place(at, "a")
+        assert ended.value.code is code
+        monkeypatch.setattr(at._gateways, "call", real)
+        assert not (await place(at, "a")).repeated
+        assert accepted(world) == 1
 
     asyncio.run(run())
 

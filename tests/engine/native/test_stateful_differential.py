@@ -277,7 +277,7 @@ def search(make_pair: Callable[[], Any], examples: int, steps: int) -> None:
 
 
 def test_no_short_sequence_of_commands_tells_the_engines_apart(make_pair: Callable[[], Any]) -> None:
-    search(make_pair, examples=100, steps=80)
+    search(make_pair, examples=40, steps=80)
 
 
 @pytest.mark.slow

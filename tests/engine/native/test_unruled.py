@@ -23,6 +23,7 @@ from lockstep.stream.records import (
     Side,
     TimeInForce,
 )
+from tests.seeds import seeds
 
 BOOKS = (1, 2, 3)
 FUNDED, UNLIMITED, OWING, SHORT = 1, 6, 4, 5
@@ -118,7 +119,7 @@ def order(pick: np.random.Generator) -> Any:
     return row
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_orders_give_the_same_while_rules_come_and_go(pair: Any, seed: int) -> None:
     pick = np.random.default_rng(seed)
     rows: list[Any] = []

@@ -298,6 +298,7 @@ def test_a_hung_media_driver_fires_its_alert(watched: Watched) -> None:
         watched.cluster.signal("driver", signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_a_doubled_fill_downstream_fires_the_alert_of_its_rule(watched: Watched) -> None:
     """The reconciler finds it while it runs, and says so to Prometheus; resolved, the alert ends."""
     downstream = watched.cluster.topology.reconciler.data_dir / "downstream.db"

@@ -114,22 +114,31 @@ def alert_names(deploy: Path) -> list[str]:
     return re.findall(r"- alert: (\w+)", (deploy / "rules.yml").read_text())
 
 
-def run_case(
-    promtool: Promtool, deploy: Path, tmp_path: Path, series: Series, expression: str, samples: object
-) -> None:
-    case = {
-        "rule_files": [str(deploy / "rules.yml")],
-        "evaluation_interval": "6s",
-        "tests": [
-            {
-                "interval": "6s",
-                "input_series": [{"series": name, "values": values} for name, values in series.items()],
-                "promql_expr_test": [{"expr": expression, "eval_time": "9m", "exp_samples": samples}],
-            }
-        ],
+FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
+
+
+def case(name: str, series: Series, expression: str, samples: object) -> dict[str, object]:
+    """One case of promtool's: behind nine minutes of these series the expression gives these samples."""
+    return {
+        "name": name,
+        "interval": "6s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": expression, "eval_time": "9m", "exp_samples": samples}],
     }
-    path = tmp_path / "case.json"
-    path.write_text(json.dumps(case))
+
+
+def fires(alert: str, planted: Series) -> dict[str, object]:
+    """The case in which the healthy cluster with what is planted lets the alert fire."""
+    expression = f'count by (alertname) (ALERTS{{alertname="{alert}", alertstate="firing"}})'
+    fired = [{"labels": f'{{alertname="{alert}"}}', "value": 1}]
+    return case(f"{alert} {planted}", HEALTHY | planted, expression, fired)
+
+
+def run_cases(promtool: Promtool, deploy: Path, tmp_path: Path, *cases: dict[str, object]) -> None:
+    """All by one promtool, which names those that fail."""
+    path = tmp_path / "cases.json"
+    rules = [str(deploy / "rules.yml")]
+    path.write_text(json.dumps({"rule_files": rules, "evaluation_interval": "6s", "tests": cases}))
     done = promtool("test", "rules", path)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -144,37 +153,37 @@ def test_promtool_accepts_configuration_and_rules(promtool: Promtool, deploy: Pa
 
 
 def test_no_alert_fires_in_a_healthy_cluster(promtool: Promtool, deploy: Path, tmp_path: Path) -> None:
-    run_case(promtool, deploy, tmp_path, HEALTHY, 'count by (alertname) (ALERTS{alertstate="firing"})', [])
+    run_cases(promtool, deploy, tmp_path, case("healthy", HEALTHY, FIRING, []))
 
 
 def test_every_alert_has_a_planted_case(deploy: Path) -> None:
     assert sorted(PLANTED) == sorted(alert_names(deploy))
 
 
-@pytest.mark.parametrize("alert", PLANTED)
-def test_alert_fires_in_the_case_it_is_for(promtool: Promtool, deploy: Path, tmp_path: Path, alert: str) -> None:
-    expression = f'count by (alertname) (ALERTS{{alertname="{alert}", alertstate="firing"}})'
-    fired = [{"labels": f'{{alertname="{alert}"}}', "value": 1}]
-    run_case(promtool, deploy, tmp_path, HEALTHY | PLANTED[alert], expression, fired)
+def test_each_alert_fires_in_the_case_it_is_for(promtool: Promtool, deploy: Path, tmp_path: Path) -> None:
+    run_cases(promtool, deploy, tmp_path, *[fires(alert, planted) for alert, planted in PLANTED.items()])
 
 
-@pytest.mark.parametrize("stamps", ["3600+6x90", "0+6x20 66+6x70", "0+6x50 300x40"])
-def test_stamped_time_that_is_ahead_behind_or_stands_fires(
-    promtool: Promtool, deploy: Path, tmp_path: Path, stamps: str
+@pytest.mark.parametrize("case_of", ["LockstepNoPrimary", "LockstepDiskLow"])
+def test_a_case_that_is_none_of_an_alert_is_said(
+    promtool: Promtool, deploy: Path, tmp_path: Path, case_of: str
 ) -> None:
-    planted = {f"lockstep_sequencer_stamp_time_seconds{{{SEQUENCER}}}": stamps}
-    expression = 'count by (alertname) (ALERTS{alertname="LockstepStampedTimeWrong", alertstate="firing"})'
-    fired = [{"labels": '{alertname="LockstepStampedTimeWrong"}', "value": 1}]
-    run_case(promtool, deploy, tmp_path, HEALTHY | planted, expression, fired)
+    cases = [fires("LockstepNoPrimary", PLANTED["LockstepNoPrimary"]), fires("LockstepDayLate", PLANTED[case_of])]
+    with pytest.raises(AssertionError, match="LockstepDayLate"):
+        run_cases(promtool, deploy, tmp_path, *cases)
+
+
+def test_stamped_time_that_is_ahead_behind_or_stands_fires(promtool: Promtool, deploy: Path, tmp_path: Path) -> None:
+    name = f"lockstep_sequencer_stamp_time_seconds{{{SEQUENCER}}}"
+    stamps = ("3600+6x90", "0+6x20 66+6x70", "0+6x50 300x40")
+    run_cases(promtool, deploy, tmp_path, *[fires("LockstepStampedTimeWrong", {name: one}) for one in stamps])
 
 
 def test_a_reconciler_that_gets_on_and_falls_behind_all_the_same_fires(
     promtool: Promtool, deploy: Path, tmp_path: Path
 ) -> None:
     planted = {f"lockstep_reconcile_lag_seconds{{{RECONCILER}}}": "1+3x90"}
-    expression = 'count by (alertname) (ALERTS{alertname="LockstepReconcileBehind", alertstate="firing"})'
-    fired = [{"labels": '{alertname="LockstepReconcileBehind"}', "value": 1}]
-    run_case(promtool, deploy, tmp_path, HEALTHY | planted, expression, fired)
+    run_cases(promtool, deploy, tmp_path, fires("LockstepReconcileBehind", planted))
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert(deploy: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from lockstep.trials.simulation.run import simulate
 
 CHUNK = 10
-CHUNKS = 3
+CHUNKS = 1
 MOST = 6
 LATER = [pytest.param(chunk, marks=pytest.mark.slow) for chunk in range(CHUNKS, 100)]
 """A thousand seeds in all."""

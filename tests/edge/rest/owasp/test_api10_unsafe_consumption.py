@@ -80,3 +80,27 @@ def test_every_status_of_a_gateway_is_an_answer_or_no_answer(status):
 def test_what_a_gateway_says_is_data_in_a_problem_document():
     problem = Problem(Code.UNAVAILABLE, "<script>alert(1)</script>")
     assert b'"detail":"<script>alert(1)</script>"' in problem.body()
+
+
+class InTurn(Odd):
+    """Answers with one status after the other, with the last one from then on."""
+
+    def __init__(self, *answers: tuple[grpc.StatusCode, Code]) -> None:
+        self.answers = list(answers)
+
+    async def place(self, request, context):
+        del request
+        status, code = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+        await context.abort(status, "no", (("lockstep-code", str(int(code))),))
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_refusal_behind_a_call_that_was_lost_is_no_word_that_nothing_was_carried_out(lost):
+    busy = grpc.StatusCode.RESOURCE_EXHAUSTED, Code.BUSY
+    first = [(grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE)] if lost else []
+
+    async def run() -> None:
+        ended = await answered(InTurn(*first, busy))
+        assert ended.refused is not lost
+
+    asyncio.run(run())
