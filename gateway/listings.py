@@ -1,68 +1,27 @@
-"""Pages of an engine's state as clients are shown them. Pure.
+"""Pages of an engine's state as clients are shown them. Pure."""
 
-The engine's rows have fixed fields, and so have orders and positions on the wire: a column at a time is put where
-protobuf wants it, without an object for each row. Zeros are written out, which protobuf reads as what they are.
-"""
-
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from google.protobuf.descriptor import FieldDescriptor
-from numpy.typing import NDArray
 
-from lockstep.engine.pages import account_rows, instrument_rows, order_rows, position_rows
+from lockstep.engine.pages import POSITION_COLUMNS, account_rows, instrument_rows, order_rows, position_rows
+from lockstep.gateway.row_messages import RowMessages
 from lockstep.runtime.access.instruments import may_read
 from lockstep.runtime.topology import Principal
 from lockstep.stream.records import AccountFlag
-from lockstep.v1 import accounts_pb2, common_pb2, market_data_pb2, orders_pb2, replication_pb2
+from lockstep.v1 import accounts_pb2, market_data_pb2, orders_pb2, replication_pb2
 
-_ONE_BYTE: Final = 0x80
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_WIRE: Final = {
-    FieldDescriptor.TYPE_FIXED64: (_FIXED64, "<u8"),
-    FieldDescriptor.TYPE_SFIXED64: (_FIXED64, "<i8"),
-    FieldDescriptor.TYPE_FIXED32: (_FIXED32, "<u4"),
-    # Enums here are below 128: one byte.
-    FieldDescriptor.TYPE_ENUM: (_VARINT, "u1"),
+_ORDERS: Final = RowMessages(accounts_pb2.ListOpenOrdersReply.DESCRIPTOR, "orders")
+_ACCOUNTS: Final = RowMessages(accounts_pb2.ListAccountsReply.DESCRIPTOR, "accounts")
+_POSITIONS: Final = RowMessages(accounts_pb2.Account.DESCRIPTOR, "positions")
+_INSTRUMENTS: Final = RowMessages(market_data_pb2.ListInstrumentsReply.DESCRIPTOR, "instruments")
+_FLAGS: Final = {
+    "unlimited_cash": AccountFlag.UNLIMITED_CASH,
+    "unlimited_positions": AccountFlag.UNLIMITED_POSITIONS,
+    "margin": AccountFlag.MARGIN,
+    "short_sales": AccountFlag.SHORT_SALES,
+    "day_trade_rule": AccountFlag.DAY_TRADE_RULE,
 }
-
-
-class FixedMessages:
-    """A repeated field whose messages have fields of fixed size only, written from columns of the same names."""
-
-    def __init__(self, holder: Any, name: str) -> None:
-        """`holder`: descriptor of the message that has the field `name`."""
-        field = holder.fields_by_name[name]
-        inner = field.message_type.fields
-        columns: list[tuple[str, str]] = [("tag", "u1"), ("length", "u1")]
-        tags: dict[str, int] = {"tag": field.number << 3 | _LENGTH}
-        for one in inner:
-            wire_type, dtype = _WIRE[one.type]
-            columns += [(f"tag of {one.name}", "u1"), (one.name, dtype)]
-            tags[f"tag of {one.name}"] = one.number << 3 | wire_type
-        self._dtype = np.dtype(columns)
-        tags["length"] = self.size - 2
-        assert max(tags.values()) < _ONE_BYTE, f"{field.full_name}: a tag or the length needs more than a byte"
-        self._blank = np.zeros(1, dtype=self._dtype)
-        for name, value in tags.items():
-            self._blank[name] = value
-        self._names = tuple(one.name for one in inner)
-
-    @property
-    def size(self) -> int:
-        """Bytes of one row."""
-        return self._dtype.itemsize
-
-    def encode(self, rows: NDArray[Any]) -> bytes:
-        """Bytes of the field for all rows, in order."""
-        page = np.repeat(self._blank, len(rows))
-        for name in self._names:
-            page[name] = rows[name]
-        return page.tobytes()
-
-
-_ORDERS: Final = FixedMessages(accounts_pb2.ListOpenOrdersReply.DESCRIPTOR, "orders")
-_POSITIONS: Final = FixedMessages(accounts_pb2.Account.DESCRIPTOR, "positions")
 
 
 def open_orders(reply: replication_pb2.QueryReply) -> accounts_pb2.ListOpenOrdersReply:
@@ -87,50 +46,35 @@ def ask_open_orders(request: accounts_pb2.ListOpenOrdersRequest) -> replication_
     return replication_pb2.QueryRequest(open_orders=place, limit=request.limit)
 
 
-def accounts(reply: replication_pb2.QueryReply, entitled: frozenset[int] | None = None) -> list[accounts_pb2.Account]:
+def accounts(
+    reply: replication_pb2.QueryReply, entitled: frozenset[int] | None = None
+) -> accounts_pb2.ListAccountsReply:
     """A page of accounts; `entitled`: of these only (None: of all)."""
     rows = account_rows(reply.account_rows)
     positions = _POSITIONS.encode(position_rows(reply.position_rows))
-    found = []
-    end = 0
-    names = ("account", "flags", "name", "cash_micros", "reserved_micros", "status", "positions")
-    columns = (rows[name].tolist() for name in names)
-    for number, flags, name, cash, reserved, status, held in zip(*columns, strict=True):
-        begin, end = end, end + held * _POSITIONS.size
-        if entitled is not None and number not in entitled:
-            continue
-        account = accounts_pb2.Account(
-            account=number,
-            name=name.decode("ascii"),
-            unlimited_cash=bool(flags & AccountFlag.UNLIMITED_CASH),
-            unlimited_positions=bool(flags & AccountFlag.UNLIMITED_POSITIONS),
-            cash_micros=cash,
-            reserved_micros=reserved,
-            status=status,
-            margin=bool(flags & AccountFlag.MARGIN),
-            short_sales=bool(flags & AccountFlag.SHORT_SALES),
-            day_trade_rule=bool(flags & AccountFlag.DAY_TRADE_RULE),
-        )
-        account.MergeFromString(positions[begin:end])
-        found.append(account)
-    return found
+    size = len(positions) // (len(reply.position_rows) // POSITION_COLUMNS.itemsize or 1)
+    ends = (np.cumsum(rows["positions"], dtype=np.int64) * size).tolist()
+    held = [positions[begin:end] for begin, end in zip((0, *ends), ends, strict=False)]
+    if entitled is not None:
+        own = [place for place, number in enumerate(rows["account"].tolist()) if number in entitled]
+        rows, held = rows[own], [held[place] for place in own]
+    columns = {name: rows[name] for name in ("account", "name", "cash_micros", "reserved_micros", "status")}
+    columns |= {name: (rows["flags"] & flag) != 0 for name, flag in _FLAGS.items()}
+    page = accounts_pb2.ListAccountsReply.FromString(_ACCOUNTS.encode(columns, held))
+    page.stamp.CopyFrom(reply.stamp)
+    page.next_cursor = reply.next.account if reply.more else 0
+    return page
 
 
 def instruments(reply: replication_pb2.QueryReply, client: Principal) -> market_data_pb2.ListInstrumentsReply:
     """A page of instruments; prices of those that the client is entitled to alone."""
     rows = instrument_rows(reply.instrument_rows)
-    names = ("instrument", "symbol", "tick_micros", "lot_units", "phase", "last_price_ticks")
-    columns = (rows[name].tolist() for name in names)
-    found = [
-        common_pb2.Instrument(
-            id=number,
-            symbol=symbol.decode("ascii"),
-            tick_micros=tick,
-            lot_units=lot,
-            phase=phase,
-            last_price_ticks=last if may_read(client, number) else 0,
-        )
-        for number, symbol, tick, lot, phase, last in zip(*columns, strict=True)
-    ]
-    next_cursor = reply.next.account if reply.more else 0
-    return market_data_pb2.ListInstrumentsReply(stamp=reply.stamp, instruments=found, next_cursor=next_cursor)
+    columns = {name: rows[name] for name in ("symbol", "tick_micros", "lot_units", "phase", "last_price_ticks")}
+    columns["id"] = rows["instrument"]
+    if client.instruments is not None:
+        seen = [may_read(client, number) for number in columns["id"].tolist()]
+        columns["last_price_ticks"] = np.where(seen, columns["last_price_ticks"], 0)
+    page = market_data_pb2.ListInstrumentsReply.FromString(_INSTRUMENTS.encode(columns))
+    page.stamp.CopyFrom(reply.stamp)
+    page.next_cursor = reply.next.account if reply.more else 0
+    return page

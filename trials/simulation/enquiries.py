@@ -135,7 +135,7 @@ class Enquiries:
 def _reply(question: Question, found: replication_pb2.QueryReply) -> Said:
     match question:
         case accounts_pb2.GetAccountRequest():
-            accounts = listings.accounts(found)
+            accounts = listings.accounts(found).accounts
             return accounts_pb2.GetAccountReply(stamp=found.stamp, account=accounts[0] if accounts else None)
         case orders_pb2.GetOrderRequest():
             return orders_pb2.GetOrderReply(stamp=found.stamp, order=listings.order(found, question.order))
