@@ -131,6 +131,7 @@ lint: $(STAMP) proto-check ## Style, types and generated code
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@ops/setup/check-types $(BIN)/mypy
+	@$(BIN)/python docs/generate.py --check
 	@for file in bench/native_bench.cpp bench/bare_flows.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp \
 	  edge/soup/native/fuzz_driver.cpp trials/chaos/skewed_clock.cpp; do \
 	  $(CXX) $(CXX_STRICT) -fsyntax-only $$file || exit 1; done

@@ -261,7 +261,7 @@ def test_certificates_and_keys_of_links_are_rotated_under_load_and_no_order_is_r
             while handshake_certificate(secure) == before:
                 assert time.monotonic() < deadline, "the gateway shows the old certificate"
                 time.sleep(0.05)
-        assert dropped(secure) == {}
+        assert not dropped(secure).keys() - READ_TWICE
         secure.kill(secure.find("primary"))
         assert secure.wait_until_whole(90)
         count = len(answers)
@@ -273,6 +273,11 @@ def test_certificates_and_keys_of_links_are_rotated_under_load_and_no_order_is_r
         stop.set()
         thread.join(60)
     assert len(answers) > 10
+
+
+READ_TWICE = {Drop.REPLAYED.value}
+"""A member that has attached to its media driver again, as after a second and a half in which the host gave it no CPU,
+gets the newest frames of a link once more."""
 
 
 def dropped(cluster: LocalCluster) -> dict[str, int]:
