@@ -87,6 +87,7 @@ def random_messages(seed: int, count: int) -> list[Message]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_plain_book_and_native_engine_trade_alike(program: Path, tmp_path: Path, seed: int) -> None:
     flow = written(tmp_path / "flow", random_messages(seed, 4_000))
@@ -95,6 +96,7 @@ def test_plain_book_and_native_engine_trade_alike(program: Path, tmp_path: Path,
     assert trades == native_trades(flow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOWS)
 def test_plain_book_trades_as_published(program: Path, vectors: Path, tmp_path: Path, name: str) -> None:
     flow = tmp_path / name
@@ -106,6 +108,7 @@ def test_plain_book_trades_as_published(program: Path, vectors: Path, tmp_path: 
     assert trades == native_trades(flow)
 
 
+@pytest.mark.slow
 def test_plain_book_passes_the_edge_cases(program: Path, vectors: Path, tmp_path: Path) -> None:
     traded = 0
     for case in json.loads((vectors / "edge_cases_liquibook.json").read_text()):
@@ -120,6 +123,7 @@ def test_plain_book_passes_the_edge_cases(program: Path, vectors: Path, tmp_path
     assert traded > 30
 
 
+@pytest.mark.slow
 def test_figures_of_a_short_flow(program: Path) -> None:
     row: dict[str, Any] = measure(program, ["--generate", "5000", "300"], 1)
     assert row["commands"] == 5_300
@@ -130,6 +134,7 @@ def test_figures_of_a_short_flow(program: Path) -> None:
         assert 100 < row["engine_instructions"] < 100_000 > row["plain_instructions"] > 100
 
 
+@pytest.mark.slow
 def test_what_is_no_flow_is_said(program: Path, tmp_path: Path) -> None:
     flow = tmp_path / "flow"
     flow.write_text("0,1,0,88,0,1,33721\n3,1,0,88,0,2,33721\n")

@@ -51,6 +51,7 @@ def test_figures_are_under_the_engines_names() -> None:
     assert tuple(figures) == NAMES
 
 
+@pytest.mark.slow
 def test_command_writes_the_figures_as_json(run_cli: Callable, tmp_path: Path) -> None:
     out = tmp_path / "matching.json"
     done = run_cli("bench", "matching", "--commands", 1_000, "--runs", 1, "--resting", 100, "--json", out)

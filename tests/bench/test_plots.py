@@ -67,6 +67,7 @@ def write(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.svg")}
 
 
+@pytest.mark.slow
 def test_each_result_has_its_table_and_its_plot(tmp_path: Path) -> None:
     plots = write(tmp_path)
     page = (tmp_path / "README.md").read_text()

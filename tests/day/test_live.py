@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lockstep.day.marks import END, START, mark_of
 from lockstep.day.schedule import load_schedule
@@ -89,6 +90,7 @@ def wait_for(cluster: LocalCluster, schedule: Path, phase: str) -> Survey:
         time.sleep(1.0)
 
 
+@pytest.mark.slow
 def test_schedulers_of_a_real_cluster_do_each_change_once_though_one_and_the_primary_are_killed(tmp_path):
     """The day is begun by one, and ended by two others with a schedule that closes now: nothing depends on how fast."""
     opens, closes = tmp_path / "opens.toml", tmp_path / "closes.toml"

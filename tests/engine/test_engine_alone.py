@@ -59,6 +59,7 @@ def test_the_program_in_the_page_compiles_and_runs(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_example_says_what_stands_in_the_book_before_and_after_a_snapshot(tmp_path: Path) -> None:
     said = compiled(ROOT / "engine/native/example.cpp", tmp_path)
     assert "ask 101: 2 lots displayed, 4 hidden\nask 103: 5 lots displayed, 0 hidden\n" in said

@@ -153,6 +153,7 @@ def test_an_install_without_what_it_needs_says_so_in_a_line() -> None:
     assert done.stderr == "lockstep: the package click is missing here: pip install lockstep-cluster\n"
 
 
+@pytest.mark.slow
 def test_without_the_extra_bench_its_commands_say_so_and_the_others_work() -> None:
     script = "import sys; sys.modules['hdrh'] = None\nfrom lockstep.ops.cli.entry import main\nsys.exit(main())"
 

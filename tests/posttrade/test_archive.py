@@ -259,6 +259,7 @@ def test_stopped_at_any_step_every_record_is_in_one_tier_and_in_no_answer_twice(
     assert not any((archive.directory / "warm" / f"date={day}").exists() for day in tiers if tiers[day] == "cold")
 
 
+@pytest.mark.slow
 def test_killed_by_a_signal_in_the_middle_it_goes_on(loaded, tmp_path, records):
     directory = tmp_path / "archive"
     shutil.copytree(loaded, directory)
@@ -368,6 +369,7 @@ def test_hot_records_that_were_changed_are_found_where_the_trail_is_at_hand(arch
 # ---- PostgreSQL and commands ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_catalogue_and_hot_tier_in_postgresql(postgres, trail, tmp_path, records):
     with closing(Archive(tmp_path / "archive", postgres.url, make=True)) as archive:
         archive.load(trail)

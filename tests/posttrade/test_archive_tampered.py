@@ -131,6 +131,7 @@ def test_the_end_of_the_moves_can_not_be_cut_off_by_the_catalogue(warm):
     assert found == [("move-1.json", None)]
 
 
+@pytest.mark.slow
 def test_a_move_that_was_killed_before_the_catalogue_knew_is_no_finding(archive):
     class Killed(Exception):
         pass

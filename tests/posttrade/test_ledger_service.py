@@ -117,6 +117,7 @@ def end_of(call) -> grpc.RpcError | None:
     return None
 
 
+@pytest.mark.slow
 def test_statements_that_nobody_takes_are_few_and_end(running, monkeypatch):
     monkeypatch.setattr(service, "TAKEN_S", 8.0)
     address, _ = running

@@ -119,6 +119,7 @@ def test_an_audit_trail_that_comes_too_late_begins_behind_the_snapshot(cut, tmp_
     assert Path(f"{directory}.key.pem").exists()
 
 
+@pytest.mark.slow
 def test_a_cut_journal_at_rest_is_begun_with_its_oldest_snapshot(cut, tmp_path):
     cluster, owned = cut
     cluster.stop()

@@ -27,6 +27,8 @@ from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.topology import Snapshots
 from tests.calm import CALM
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 120
 SMALL = Snapshots(every_commands=100, every_s=0, keep=3, journal_keep_commands=50)
 ENGINES = ("engine-1", "engine-2")

@@ -39,6 +39,7 @@ class EchoDoor(WebSocketDoor):
         return None
 
 
+@pytest.mark.slow
 def test_every_case_of_the_fuzzing_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (INSTALLED / "python-path").exists():
         pytest.skip("AUTOBAHN IS NOT INSTALLED: the WebSocket was NOT judged; run ops/setup/get-tools autobahn")

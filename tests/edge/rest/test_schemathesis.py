@@ -21,9 +21,8 @@ PINNED = """
 """Nearly all numbers and names that are drawn are of nobody: with these the requests go further."""
 
 
-@pytest.mark.parametrize(
-    "pinned", [pytest.param(False, marks=pytest.mark.slow, id="drawn"), pytest.param(True, id="pinned")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("pinned", [pytest.param(False, id="drawn"), pytest.param(True, id="pinned")])
 def test_schemathesis_finds_nothing(cluster, tmp_path, pinned):
     config = tmp_path / "schemathesis.toml"
     config.write_text((HERE / "schemathesis.toml").read_text() + (PINNED if pinned else ""))

@@ -69,6 +69,7 @@ def wait_until_canceled(cluster: LocalCluster, account: int, limit_s: float = 60
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_orders_of_a_killed_client_are_canceled_after_its_time(
     cluster: LocalCluster, trader: Callable[..., subprocess.Popen[str]]
 ) -> None:

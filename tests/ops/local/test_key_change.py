@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from click.testing import CliRunner
 
 from lockstep import tls_credentials
@@ -100,6 +101,7 @@ def trading(cluster: LocalCluster, token: str, stop: threading.Event, answers: l
     asyncio.run(trade())
 
 
+@pytest.mark.slow
 def test_the_key_is_changed_while_the_cluster_trades_and_every_principal_stays(tmp_path: Path):
     """No process is restarted, no order refused, no frame dropped. Then somebody just puts another key there."""
     wanted = ClusterPlan(timing=CALM, feeds=1, secure=True, data_dir=tmp_path)

@@ -117,6 +117,7 @@ def test_engine_that_hangs_is_evicted_and_comes_back_in_sync_by_itself(watched, 
     assert rest == [first, first]
 
 
+@pytest.mark.slow
 def test_cluster_waits_for_its_last_in_sync_engine_and_resumes_with_all_it_acknowledged(
     watched, start_load, until
 ) -> None:

@@ -60,6 +60,7 @@ async def answers(store: EtcdStore, patience_s: float) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_client_goes_on_when_the_certificate_that_it_began_with_is_over(server: LocalEtcd, certs: Path) -> None:
     """A client that keeps its first certificate is let in no more then; one that follows its file watches on."""
     issue(certs, "c", "gateway-1", ("127.0.0.1",), days=_LIFE_S / _DAY_S)

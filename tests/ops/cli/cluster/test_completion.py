@@ -42,6 +42,7 @@ def test_commands_options_and_values_are_completed(complete: Callable[[str], lis
     assert complete("lockstep cluster journal v") == ["verify"]
 
 
+@pytest.mark.slow
 def test_engines_of_the_configuration_are_completed(complete: Callable[[str], list[str]]) -> None:
     assert complete(f"lockstep cluster fence --config {EXAMPLE} eng") == ["engine-1", "engine-2"]
     assert not any(complete("lockstep cluster fence --config nowhere.toml eng"))
