@@ -27,6 +27,7 @@ _WIRE: Final = {
     FieldDescriptor.TYPE_STRING: (_LENGTH, "S32"),
 }
 _LONGEST_TEXT: Final = 32
+_SEVENS: Final = ((0, _ONE_BYTE), (7, _ONE_BYTE), (14, _ONE_BYTE), (21, 0))
 _HEAD: Final = 5
 """Bytes of a row's tag and length."""
 _MOST: Final = 1 << 28
@@ -67,9 +68,12 @@ class RowMessages:
         """
         count = len(columns[self._names[0]])
         page = np.repeat(self._blank, count)
-        keep = np.ones((count, page.dtype.itemsize), dtype=bool)
         for name in self._names:
             page[name] = columns[name]
+        if not self._texts and not behind:
+            page["length"] = _overlong(np.array([page.dtype.itemsize - _HEAD]))
+            return page.tobytes()
+        keep = np.ones((count, page.dtype.itemsize), dtype=bool)
         for name, at in self._texts.items():
             lengths = np.char.str_len(page[name])
             page[f"length of {name}"] = lengths
@@ -80,12 +84,15 @@ class RowMessages:
             length += np.fromiter(map(len, behind), dtype=np.int64, count=count)
         if count and length.max() >= _MOST:
             raise ValueError(f"a row of {length.max()} bytes is none of a page")
-        page["length"] = np.stack(
-            (length & 0x7F | 0x80, length >> 7 & 0x7F | 0x80, length >> 14 & 0x7F | 0x80, length >> 21), axis=1
-        )
+        page["length"] = _overlong(length)
         whole = page.view(np.uint8).reshape(keep.shape)[keep].tobytes()
         if not behind:
             return whole
         ends = np.cumsum(kept).tolist()
         parts = zip((0, *ends), ends, behind, strict=False)
         return b"".join([part for begin, end, more in parts for part in (whole[begin:end], more)])
+
+
+def _overlong(length: NDArray[Any]) -> NDArray[Any]:
+    """Lengths as protobuf's numbers of four bytes."""
+    return np.stack([length >> shift & 0x7F | more for shift, more in _SEVENS], axis=1)
