@@ -27,7 +27,7 @@ from lockstep.bench.ouch_load import OuchPlan
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.process import EnvironmentFault
-from lockstep.runtime.realtime import give_realtime
+from lockstep.runtime.realtime import give_realtime, require_realtime
 from lockstep.runtime.tls.authority import CA
 from lockstep.runtime.topology import Principal, Timing
 
@@ -161,6 +161,8 @@ def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
     else:
         say("starting a cluster")
         timing = Timing(realtime_priority=int(plan.realtime))
+        if plan.realtime:
+            require_realtime(timing.realtime_priority)
         wanted = ClusterPlan(implementations=plan.implementations, soup=plan.door == "ouch", timing=timing)
         if plan.security != "plain":
             seal = "all" if plan.security == "sealed" else "none"

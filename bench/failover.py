@@ -23,7 +23,7 @@ from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.calls import change
 from lockstep.reconciler.proof import longest_silence
 from lockstep.runtime.process import EnvironmentFault
-from lockstep.runtime.realtime import take_realtime
+from lockstep.runtime.realtime import require_realtime, take_realtime
 from lockstep.runtime.topology import Timing
 from lockstep.trials.demo import INSTRUMENTS, fund, wait_whole
 from lockstep.trials.demo_trader import Tape, Trader, trading
@@ -48,6 +48,8 @@ _SETTLED_S: Final = 3.5
 """Before something hangs: who has just been started again would be given more time (`sequencer/patience.py`)."""
 _HUNG_S: Final = 2.0
 _DRAIN_S: Final = 20.0
+_PATIENCE_S: Final = 90.0
+"""Until a killed process is back, which on a busy host has to wait for those that are scheduled in real time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,10 @@ def run_failover_bench(plan: FailoverPlan, say: Callable[[str], None]) -> Failov
     Raises:
         EnvironmentFault: the cluster does not start, or does not become whole again in time.
     """
-    say("starting a cluster")
     timing = Timing(realtime_priority=int(plan.realtime))
+    if plan.realtime:
+        require_realtime(timing.realtime_priority)
+    say("starting a cluster")
     with LocalCluster(ClusterPlan(implementations=plan.implementations, timing=timing)) as cluster:
         if plan.realtime:
             take_realtime(timing.realtime_priority)
@@ -131,11 +135,11 @@ async def _measure(plan: FailoverPlan, cluster: LocalCluster, say: Callable[[str
         async with trading(traders, rate=plan.rate, rows=_ROWS):
             for number in range(plan.rounds):
                 for fault in plan.faults:
-                    await wait_whole(cluster, f"before {fault}")
+                    await wait_whole(cluster, f"before {fault}", _PATIENCE_S)
                     await asyncio.sleep(_SETTLED_S if fault.startswith("hang") else _CALM_S)
                     happened.append((fault, await _do(cluster, fault)))
                 say(f"round {number + 1} of {plan.rounds} done")
-            await wait_whole(cluster, "after the last fault")
+            await wait_whole(cluster, "after the last fault", _PATIENCE_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.gather(*(trader.drain(_DRAIN_S) for trader in traders))
         unanswered = sum(trader.unanswered for trader in traders)

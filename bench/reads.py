@@ -28,7 +28,7 @@ from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.process import EnvironmentFault
-from lockstep.runtime.realtime import take_realtime
+from lockstep.runtime.realtime import require_realtime, take_realtime
 from lockstep.runtime.topology import Timing
 from lockstep.session import AsyncSession
 from lockstep.session_events import Checkpoint
@@ -99,6 +99,8 @@ def run_reads_bench(plan: ReadsPlan, say: Callable[[str], None]) -> list[ReadPha
         EnvironmentFault: the cluster does not start, or a reader fails.
     """
     timing = Timing(realtime_priority=int(plan.realtime))
+    if plan.realtime:
+        require_realtime(timing.realtime_priority)
     wanted = ClusterPlan(gateways=2, implementations=plan.implementations, restart=False, timing=timing)
     with LocalCluster(wanted) as cluster:
         trading, reading = cluster.gateway_addresses

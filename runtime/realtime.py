@@ -12,19 +12,21 @@ what they start later, and what is named here, waits like everybody.
 import os
 import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.process_log import ProcessLog
 
 _WAITING: Final = ("operation", "snapshots", "scrub", "read-", "peer-fetch", "journal-fetch", "metrics", "asyncio_")
 """How the names of threads begin whose work may wait."""
 _WAITING_NATIVE: Final = ("rocksdb",)
 """The same, of threads that Python does not know, by the names that the kernel shows."""
-REMEDY: Final = (
-    "give the process the right to it (LimitRTPRIO= of its systemd unit, `ulimit -r`, the capability CAP_SYS_NICE), "
-    "or set realtime_priority in [timing] to 0"
+RIGHTS: Final = (
+    "give the process the right to it (LimitRTPRIO= of its systemd unit, `ulimit -r`, the capability CAP_SYS_NICE)"
 )
+REMEDY: Final = f"{RIGHTS}, or set realtime_priority in [timing] to 0"
 
 
 class RealTime:
@@ -65,6 +67,18 @@ def take_realtime(priority: int) -> str:
 def give_realtime(pid: int, priority: int) -> str:
     """The same for all threads of another process, and for those that they start later: of a program of others."""
     return _schedule(_tasks_of(pid), os.SCHED_RR, priority)
+
+
+def require_realtime(priority: int) -> None:
+    """For what is worth nothing without it, as a measurement that says it has it.
+
+    Raises:
+        EnvironmentFault: the host refuses.
+    """
+    with ThreadPoolExecutor(1) as one:
+        refused = one.submit(lambda: _schedule((threading.get_native_id(),), os.SCHED_RR, priority)).result()
+    if refused:
+        raise EnvironmentFault(f"this machine does not schedule in real time ({refused}): {RIGHTS}, or leave it out")
 
 
 def _schedule(tasks: Iterable[int], policy: int, priority: int) -> str:

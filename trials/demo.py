@@ -216,17 +216,15 @@ async def _kill_both(plan: DemoPlan, cluster: LocalCluster, say: Callable[[str],
     return kills
 
 
-async def wait_whole(cluster: LocalCluster, when: str) -> None:
+async def wait_whole(cluster: LocalCluster, when: str, patience_s: float = _RECOVERY_S) -> None:
     """Wait until everything is in sync and serves.
 
     Raises:
         EnvironmentFault: that did not come; the text begins with `when`.
     """
-    if not await asyncio.to_thread(cluster.wait_until_whole, _RECOVERY_S):
+    if not await asyncio.to_thread(cluster.wait_until_whole, patience_s):
         lacks = "; ".join(cluster.status().lacks(cluster.topology))
-        raise EnvironmentFault(
-            f"{when} the cluster is not whole within {_RECOVERY_S:g} s: {lacks}; keep the logs with --data-dir"
-        )
+        raise EnvironmentFault(f"{when} the cluster is not whole within {patience_s:g} s: {lacks}")
 
 
 def _judge(

@@ -106,7 +106,7 @@ def _range(key: str) -> click.IntRange:
 @click.option(
     "--realtime/--no-realtime",
     default=None,
-    help="Whether what carries orders runs before all else on this machine, where the machine permits.",
+    help="Whether what carries orders runs before all else on this machine, if that permits it; kept for later runs.",
 )
 @click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
 @expected_errors

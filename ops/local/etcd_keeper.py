@@ -13,7 +13,7 @@ from typing import Final
 
 from lockstep.ops.local.child import describe_exit
 from lockstep.ops.local.etcd_server import LocalEtcd
-from lockstep.runtime.realtime import give_realtime
+from lockstep.runtime.realtime import REMEDY, give_realtime
 
 _FIRST_RESTART_S: Final = 0.2
 _LONGEST_RESTART_S: Final = 5.0
@@ -61,7 +61,7 @@ class EtcdKeeper:
         if self._realtime_priority:
             refused = give_realtime(self._etcd.pid, self._realtime_priority)
             if refused:
-                self._note(f"is not scheduled in real time: {refused}")
+                self._note(f"is not scheduled in real time, nor will the others be: {refused}; {REMEDY}")
 
     def _on_death(self, code: int, now_s: float) -> None:
         self._down = True

@@ -67,9 +67,9 @@ def settle(data_dir: Path, planned: Topology, chosen: Chosen | None) -> tuple[To
 def keep(planned: Topology, before: Topology, chosen: Chosen) -> Topology:
     """What is planned for this run, with everything else as it was configured before."""
     snapshots = replace(before.snapshots, **{name: getattr(planned.snapshots, name) for name in chosen.snapshots})
-    timing = (
-        replace(before.timing, realtime_priority=planned.timing.realtime_priority) if chosen.realtime else before.timing
-    )
+    timing = before.timing
+    if chosen.realtime and bool(timing.realtime_priority) != bool(planned.timing.realtime_priority):
+        timing = replace(timing, realtime_priority=planned.timing.realtime_priority)
     engines = planned.engines
     if not chosen.engine:
         kept = {engine.id: engine.engine for engine in before.engines}

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from lockstep.runtime import realtime
+from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.process_log import open_log
 from tests.realtime import permitted
 
@@ -93,3 +94,15 @@ def test_who_has_ended_meanwhile_is_no_error() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         pass
     assert realtime.give_realtime(child.pid, 1) == ""
+
+
+def test_what_is_worth_nothing_without_it_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_setscheduler", _refuse)
+    with pytest.raises(EnvironmentFault, match=r"real time \(Operation not permitted\): give the process .* or leave"):
+        realtime.require_realtime(1)
+
+
+@pytest.mark.skipif(not permitted(), reason="this machine does not permit it")
+def test_looking_whether_a_host_permits_it_changes_nothing() -> None:
+    realtime.require_realtime(1)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -89,6 +89,15 @@ def test_the_command_line_goes_before_the_file_key_by_key(tmp_path: Path) -> Non
     assert [engine.engine for engine in settled.engines] == ["native", "native"]
 
 
+@pytest.mark.parametrize(("written", "said", "kept"), [(7, 1, 7), (0, 1, 1), (7, 0, 0), (0, 0, 0)])
+def test_the_option_says_whether_in_real_time_and_the_file_how_much(tmp_path: Path, written: int, said: int, kept: int):
+    by_hand = replace(edited(planned(tmp_path)), timing=Timing(realtime_priority=written))
+    (tmp_path / kept_config.FILE).write_text(config.render(by_hand, heading=HEADING))
+    wanted = replace(planned(tmp_path), timing=Timing(realtime_priority=said))
+    settled, _ = kept_config.settle(tmp_path, wanted, Chosen(realtime=True))
+    assert settled.timing.realtime_priority == kept
+
+
 def test_an_engine_that_is_new_gets_what_is_planned_for_it(tmp_path: Path) -> None:
     (tmp_path / kept_config.FILE).write_text(config.render(edited(planned(tmp_path)), heading=HEADING))
     settled, _ = kept_config.settle(tmp_path, planned(tmp_path, engines=3), Chosen())
