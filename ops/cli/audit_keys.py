@@ -76,6 +76,8 @@ def erase_command(
         with closing(open_keys(keys_of(key_store, master_key), master=False)) as store:
             store.finish()
             click.echo("what was removed is overwritten" if store.overwritten else _NOT_YET)
+            if waiting := store.counts()["ending"]:
+                click.echo(f"{waiting} keys that were ended are not removed yet: followers have to seal first")
             return 0 if store.overwritten else 1
     if not subjects:
         raise InputFault("name whom to forget: --account NUMBER or --client NUMBER")
@@ -97,9 +99,10 @@ def erase_command(
         for name, at in left["followers"].items():
             click.echo(f"  {name} has applied seq {at['applied_seq']} and sealed seq {at['sealed_seq']}")
         click.echo("`lockstep audit keys --forget-follower NAME` waits no longer for one that will not come back")
-    if not overwritten:
+    # Where no key could be destroyed yet, nothing was removed that a reader could keep on the disk.
+    if destroyed and not overwritten:
         click.echo(_NOT_YET)
-    return 0 if overwritten else 1
+    return 1 if destroyed and not overwritten else 0
 
 
 @click.command("keys")

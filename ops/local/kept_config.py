@@ -5,6 +5,7 @@ file's, edited by hand or not, but for what the command line says.
 """
 
 import itertools
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 from lockstep.ops.local.config_file import HEADING, require_own, write_config
 from lockstep.runtime import config
 from lockstep.runtime.access.cluster_key import make_key
+from lockstep.runtime.driver import claim_path, default_directory, driver_pid
 from lockstep.runtime.output import put_whole
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.tls.authority import CA, issue, make_authority, names_of
@@ -53,6 +55,8 @@ def settle(data_dir: Path, planned: Topology, chosen: Chosen | None) -> tuple[To
     """
     before = None if chosen is None else read(data_dir)
     topology = planned if before is None or chosen is None else keep(planned, before, chosen)
+    if before is not None and before.aeron_dir != topology.aeron_dir:
+        _remove_left(before.aeron_dir)
     if not topology.open:
         make_key(topology.access.key_file)
     if topology.tls.on and not (topology.tls.cert_dir / CA).exists():
@@ -62,6 +66,14 @@ def settle(data_dir: Path, planned: Topology, chosen: Chosen | None) -> tuple[To
             if not (topology.tls.cert_dir / f"{name}.pem").exists():
                 issue(topology.tls.cert_dir, topology.name, name, hosts)
     return topology, write(data_dir, topology, before)
+
+
+def _remove_left(aeron_dir: Path) -> None:
+    """What the media driver of an earlier run has in memory yet, if everything was killed; a live one keeps its own."""
+    ours = default_directory("")
+    if aeron_dir.parent == ours.parent and aeron_dir.name.startswith(ours.name) and driver_pid(aeron_dir) is None:
+        shutil.rmtree(aeron_dir, ignore_errors=True)
+        claim_path(aeron_dir).unlink(missing_ok=True)
 
 
 def keep(planned: Topology, before: Topology, chosen: Chosen) -> Topology:

@@ -1,5 +1,6 @@
 """What `up` keeps of the configuration of a data directory, and what it decides anew."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lockstep.ops.local import kept_config
 from lockstep.ops.local.config_file import HEADING
 from lockstep.ops.local.kept_config import Chosen
 from lockstep.runtime import config
+from lockstep.runtime.driver import claim_path, default_directory
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.topology import (
     Access,
@@ -96,6 +98,31 @@ def test_the_option_says_whether_in_real_time_and_the_file_how_much(tmp_path: Pa
     wanted = replace(planned(tmp_path), timing=Timing(realtime_priority=said))
     settled, _ = kept_config.settle(tmp_path, wanted, Chosen(realtime=True))
     assert settled.timing.realtime_priority == kept
+
+
+def test_what_the_driver_of_a_run_that_was_killed_has_in_memory_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    """By its name: a directory that somebody has configured is nobody's to remove."""
+    own = tmp_path / "somebodys"
+    for left in (default_directory(f"kept-{os.getpid()}"), own):
+        left.mkdir()
+        claim_path(left).touch()
+        before = replace(planned(tmp_path), aeron_dir=left)
+        (tmp_path / kept_config.FILE).write_text(config.render(before, heading=HEADING))
+        kept_config.settle(tmp_path, planned(tmp_path), Chosen())
+        assert left.exists() == claim_path(left).exists() == (left == own)
+
+
+def test_what_a_live_driver_has_in_memory_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = default_directory(f"kept-{os.getpid()}")
+    left.mkdir()
+    try:
+        monkeypatch.setattr(kept_config, "driver_pid", lambda directory: 4711 if directory == left else None)
+        before = replace(planned(tmp_path), aeron_dir=left)
+        (tmp_path / kept_config.FILE).write_text(config.render(before, heading=HEADING))
+        kept_config.settle(tmp_path, planned(tmp_path), Chosen())
+        assert left.exists()
+    finally:
+        left.rmdir()
 
 
 def test_an_engine_that_is_new_gets_what_is_planned_for_it(tmp_path: Path) -> None:
