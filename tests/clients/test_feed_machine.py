@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-from crc32c import crc32c as native_crc32c
 
 from lockstep import Feed, FeedState, Refused, TradesMissed
 from lockstep.book import FeedGap
@@ -41,6 +40,8 @@ FIRST = [level(BUY, 99, 5, 1), level(SELL, 101, 7, 2)]
 
 def test_checksum_is_the_standards_and_that_of_the_docs():
     assert crc32c(b"123456789") == 0xE3069283
+    # The client's distribution does without it.
+    native_crc32c = pytest.importorskip("crc32c").crc32c
     for size in (0, 1, 20, 400):
         raw = bytes(i * 7 & 255 for i in range(size))
         assert crc32c(raw) == native_crc32c(raw)

@@ -68,7 +68,9 @@ def test_its_own_tests_pass_on_pythons_that_the_cluster_does_not_run_on(
     environment = empty(python=interpreter(version))
     environment.install(client.wheel, "pytest", "hypothesis")
     tests = tmp_path / "tests"
-    shutil.copytree(ROOT / "tests/clients", tests, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests/clients", tests / "clients", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs/feed.md", tmp_path / "docs")
     (tests / "pytest.ini").write_text("[pytest]\nmarkers = slow\naddopts = --import-mode=importlib\n")
     done = environment.run("python", "-m", "pytest", "-q", "-m", "not slow", tests, cwd=tests)
     assert done.returncode == 0, done.stdout[-5000:]
