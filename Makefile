@@ -42,10 +42,10 @@ demo: $(STAMP) ## Real local cluster: trade, kill -9 the primary and the sequenc
 
 # These compute and wait for nothing: on all cores.
 COMPUTED := tests/trials/simulation tests/engine
-# These measure: deadlines on links, silences, wires between network namespaces, a browser that paints without a
-# graphics card. They have the machine to themselves.
-ALONE := tests/runtime/test_watch.py tests/runtime/test_transport.py tests/bench/test_bench_failover.py \
-  tests/trials/chaos/test_hosts.py tests/trials/chaos/test_run.py tests/edge/http/test_page_browser.py
+# These measure: deadlines on links, silences, a browser that paints without a graphics card. They have the machine to
+# themselves.
+ALONE := tests/runtime/test_watch.py tests/runtime/test_transport.py tests/trials/chaos/test_run.py \
+  tests/edge/http/test_page_browser.py
 # The others wait more than they compute, most of them for clusters that they start: three files at a time on two cores.
 PYTEST = $(BIN)/python -m pytest -q -m 'not slow' --durations=10 --durations-min=5
 

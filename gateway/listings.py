@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from lockstep.engine.pages import POSITION_COLUMNS, account_rows, instrument_rows, order_rows, position_rows
+from lockstep.engine.pages import account_rows, instrument_rows, order_rows, position_rows
 from lockstep.gateway.row_messages import RowMessages
 from lockstep.runtime.access.instruments import may_read
 from lockstep.runtime.topology import Principal
@@ -52,8 +52,7 @@ def accounts(
     """A page of accounts; `entitled`: of these only (None: of all)."""
     rows = account_rows(reply.account_rows)
     positions = _POSITIONS.encode(position_rows(reply.position_rows))
-    size = len(positions) // (len(reply.position_rows) // POSITION_COLUMNS.itemsize or 1)
-    ends = (np.cumsum(rows["positions"], dtype=np.int64) * size).tolist()
+    ends = (np.cumsum(rows["positions"], dtype=np.int64) * _POSITIONS.size).tolist()
     held = [positions[begin:end] for begin, end in zip((0, *ends), ends, strict=False)]
     if entitled is not None:
         own = [place for place, number in enumerate(rows["account"].tolist()) if number in entitled]

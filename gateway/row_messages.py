@@ -60,6 +60,11 @@ class RowMessages:
             self._blank[tag] = value
         self._names = tuple(one.name for one in inner)
 
+    @property
+    def size(self) -> int:
+        """Bytes of a row, where rows have no texts and nothing behind them."""
+        return self._blank.dtype.itemsize
+
     def encode(self, columns: Columns, behind: Sequence[bytes] = ()) -> bytes:
         """Bytes of the field for all rows, in order. `behind`: what else is in each row's message, if it has any.
 

@@ -39,6 +39,7 @@ LOTS: Final = 1_000_000
 _ROWS: Final = 6
 _DRAIN_S: Final = 20.0
 _RECOVERY_S: Final = 20.0
+_KEEP: Final = "; keep the logs with --data-dir"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ async def _kill_both(plan: DemoPlan, cluster: LocalCluster, say: Callable[[str],
     for kind in ("primary", "sequencer"):
         await asyncio.sleep(plan.calm_s)
         # With no standby in sync a killed primary could only be waited for.
-        await wait_whole(cluster, f"before the kill of the {kind}")
+        await wait_whole(cluster, f"before the kill of the {kind}", remedy=_KEEP)
         process = await asyncio.to_thread(cluster.find, kind)
         at_ns = time.monotonic_ns()
         pid = await asyncio.to_thread(cluster.kill, process)
@@ -209,22 +210,22 @@ async def _kill_both(plan: DemoPlan, cluster: LocalCluster, say: Callable[[str],
         say(f"kill -9 {pid}: {process}, {role}")
         # Our own questions about recovery must not disturb what is measured.
         await asyncio.sleep(0.5)
-        await wait_whole(cluster, f"after the kill of {process}")
+        await wait_whole(cluster, f"after the kill of {process}", remedy=_KEEP)
         took = (time.monotonic_ns() - at_ns) / 1e9
         say(f"{process} was started again and everything is in sync {took:.1f} s after the kill; trading never stopped")
     await asyncio.sleep(plan.calm_s)
     return kills
 
 
-async def wait_whole(cluster: LocalCluster, when: str, patience_s: float = _RECOVERY_S) -> None:
-    """Wait until everything is in sync and serves.
+async def wait_whole(cluster: LocalCluster, when: str, patience_s: float = _RECOVERY_S, remedy: str = "") -> None:
+    """Wait until everything is in sync and serves. `remedy`: what to do if it does not come.
 
     Raises:
         EnvironmentFault: that did not come; the text begins with `when`.
     """
     if not await asyncio.to_thread(cluster.wait_until_whole, patience_s):
         lacks = "; ".join(cluster.status().lacks(cluster.topology))
-        raise EnvironmentFault(f"{when} the cluster is not whole within {patience_s:g} s: {lacks}")
+        raise EnvironmentFault(f"{when} the cluster is not whole within {patience_s:g} s: {lacks}{remedy}")
 
 
 def _judge(

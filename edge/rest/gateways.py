@@ -46,7 +46,7 @@ class CallEnded(Exception):
 
     @property
     def refused(self) -> bool:
-        """Each gateway that was asked had no room, or the client no budget: nothing was carried out."""
+        """Each gateway that was asked had no room, or the client no budget: this call has carried out nothing."""
         return self.status is grpc.StatusCode.RESOURCE_EXHAUSTED and self.code is Code.BUSY
 
 

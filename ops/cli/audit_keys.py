@@ -27,6 +27,10 @@ _NOT_YET = (
     "not yet overwritten: somebody reads the key store, and what was removed is on the disk still; end that, then "
     "`lockstep audit erase --finish` (the next seal of a follower does it, too)"
 )
+_PERHAPS_NOT = (
+    "nothing was removed yet; but somebody reads the key store, and what an earlier erasure has removed may be on the "
+    "disk still: end that, then `lockstep audit erase --finish`"
+)
 
 
 def keys_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,7 +68,8 @@ def erase_command(
     """Destroy the keys of accounts and clients: records verify as before, and no key leads to who they were.
 
     A key goes as soon as every follower of the key store has sealed what it was used for. End the client's sessions and
-    orders first: their numbers are in records before and after. Exit code 1 if what was removed is on the disk still.
+    orders first: their numbers are in records before and after. Exit code 1 if what was removed, now or
+    by an earlier erasure, may be on the disk still.
     """
     from lockstep.posttrade.audit.keystore import subjects_of
     from lockstep.posttrade.audit.naming import open_keys
@@ -99,10 +104,9 @@ def erase_command(
         for name, at in left["followers"].items():
             click.echo(f"  {name} has applied seq {at['applied_seq']} and sealed seq {at['sealed_seq']}")
         click.echo("`lockstep audit keys --forget-follower NAME` waits no longer for one that will not come back")
-    # Where no key could be destroyed yet, nothing was removed that a reader could keep on the disk.
-    if destroyed and not overwritten:
-        click.echo(_NOT_YET)
-    return 1 if destroyed and not overwritten else 0
+    if not overwritten:
+        click.echo(_NOT_YET if destroyed else _PERHAPS_NOT)
+    return 0 if overwritten else 1
 
 
 @click.command("keys")

@@ -316,6 +316,30 @@ def test_while_somebody_reads_the_key_is_not_gone_and_the_command_says_so(tmp_pa
         assert not on_the_disk(place, *held[2]), "the next seal finishes it"
 
 
+def test_a_key_that_has_to_wait_for_a_seal_is_not_called_removed(tmp_path, monkeypatch):
+    """With a reader beside it, too: he may keep what an earlier erasure has removed, but not this key."""
+    monkeypatch.setattr("lockstep.posttrade.audit.keystore_disk.PATIENCE_S", 0.2)
+    place = Place(tmp_path, str(tmp_path / "trail.keys.db"))
+    (tmp_path / "trail.master.key").write_text(MASTER.hex())
+    subject = Subject("account", 1)
+    with closing(place.store()) as store, closing(sqlite3.connect(place.url)) as reader:
+        store.register("one", 0)
+        store.announce("one", 9)
+        (name,) = store.resolve([Wanted(subject, 5, "5.C.1", from_beginning=True)])
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM audit_keys_keys").fetchone()
+        code, said = erase_command(place, "--account", "1", "--reason", "asked")
+        assert (code, "1 keys ended, 0 destroyed" in said, "nothing was removed yet" in said) == (1, True, True)
+        assert "not yet overwritten" not in said
+        reader.rollback()
+        code, said = erase_command(place, "--finish")
+        assert (code, "1 keys that were ended are not removed yet" in said) == (0, True)
+        assert store.subject_of(name.pseudonym) == subject
+        store.sealed("one", 9)
+        assert store.subject_of(name.pseudonym) is None
+        assert erase_command(place, "--finish") == (0, "what was removed is overwritten\n")
+
+
 @pytest.mark.parametrize("words", [("--account", "7"), ("--reason", "x"), ("--finish", "--account", "7")])
 def test_an_erasure_says_what_it_needs(place, words):
     done = CliRunner().invoke(cli, ["audit", "erase", "--keys", place.url, *words])
