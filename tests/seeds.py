@@ -1,4 +1,4 @@
-"""What of many tests that are alike runs in `make test`; all of them run in `make acceptance`."""
+"""What of many tests that are alike runs in `make test`: all run in `make acceptance`, of engines in `conformance`."""
 
 from collections.abc import Iterable
 
