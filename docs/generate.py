@@ -400,7 +400,8 @@ def commands_table() -> Page:
             page.problems.append(f"lockstep {' '.join(path)} has no help")
         arguments = [p for p in command.params if isinstance(p, click.Argument)]
         names = " ".join((p.metavar or p.human_readable_name).upper() for p in arguments)
-        options = ", ".join(f"`{max(p.opts, key=len)}`" for p in command.params if isinstance(p, click.Option))
+        pairs = [(p.opts, p.secondary_opts) for p in command.params if isinstance(p, click.Option)]
+        options = ", ".join("/".join(f"`{max(names, key=len)}`" for names in pair if names) for pair in pairs)
         shown = f"{' '.join(path)} {names}".strip().replace("|", "\\|")
         page.lines.append(f"| `{shown}` | {text} | {options} |")
     return page
