@@ -18,7 +18,7 @@ from lockstep.posttrade.archive.faults import ArchiveFault
 from lockstep.posttrade.archive.rows import NoRecord
 from lockstep.posttrade.archive.schema import COLD, HOT, WARM
 from lockstep.posttrade.archive.signed import SignedDay, SignedDays, entry_of, manifest_file
-from lockstep.posttrade.audit.manifest import ManifestFault
+from lockstep.posttrade.audit.manifest import ManifestFault, bytes_of
 from lockstep.posttrade.audit.sealed import sealed_segments
 from lockstep.runtime.faults import EnvironmentFault, disk_text, os_error_text
 
@@ -97,7 +97,8 @@ class Archive:
         else:
             place = str(self.path(part))
             try:
-                raw = self.path(part).read_bytes()
+                # A link's bytes may be these now and others tomorrow: what was signed is a file.
+                raw = bytes_of(self.path(part), follow=False)
             except OSError as error:
                 raise ArchiveFault(f"{place} can't be read: {error.strerror}; restore it from a backup") from error
         if hashlib.sha256(raw).hexdigest() != part.sha256:

@@ -21,7 +21,7 @@ from lockstep.posttrade.archive.rows import NoRecord, record_from
 from lockstep.posttrade.archive.schema import COLD, HOT, WARM
 from lockstep.posttrade.archive.seqs import Seqs
 from lockstep.posttrade.archive.signed import Signed, SignedDay, beyond, entry_of, signed_in
-from lockstep.posttrade.audit.manifest import ManifestFault
+from lockstep.posttrade.audit.manifest import ManifestFault, bytes_of
 from lockstep.posttrade.audit.sealed import sealed_segments
 from lockstep.posttrade.audit.verify import Finding
 from lockstep.runtime.faults import EnvironmentFault
@@ -196,13 +196,14 @@ class _Check:
         name, version = entry["file"], entry["version_id"]
         try:
             cold = self.archive.cold() if tier == COLD else None
-            raw = (self.archive.directory / WARM / name).read_bytes() if cold is None else cold.get(name, version)
+            path = self.archive.directory / WARM / name
+            raw = bytes_of(path, follow=False) if cold is None else cold.get(name, version)
             until = None if cold is None else cold.locked_until(name, version)
         except ArchiveFault as error:
             find(name, "changed", str(error))
             return None
         except (OSError, EnvironmentFault) as error:
-            find(name, "dropped", f"can't be read: {error}")
+            find(name, "dropped", f"can't be read: {getattr(error, 'strerror', None) or error}")
             return None
         if signed.until is not None and (until is None or until < min(signed.until, datetime.max.replace(tzinfo=UTC))):
             find(name, "unlocked", f"it is locked until {until}, and was to be until {signed.until}")
@@ -364,6 +365,6 @@ def _loaded_lines(trail: Path, loaded: int, sealed: str, say: Callable[[str], No
 
 def _sha256_of(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(bytes_of(path, follow=False)).hexdigest()
     except OSError:
         return ""

@@ -165,7 +165,7 @@ def beyond(directory: Path, newest: int) -> list[tuple[str, SignedDay | None]]:
 def _read(path: Path) -> tuple[bytes, SignedDay, str, str]:
     """(its bytes, what it says, hash of the one before it, fingerprint of its key)."""
     try:
-        raw = bytes_of(path)
+        raw = bytes_of(path, follow=False)
     except OSError as error:
         raise ManifestFault(f"{path.name} can't be read: {error.strerror}") from error
     try:

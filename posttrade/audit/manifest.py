@@ -45,16 +45,25 @@ def manifest_number(name: str) -> int | None:
     return number if number and manifest_name(number) == name else None
 
 
-def bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path, *, follow: bool = True) -> bytes:
     """What a file of a trail holds. Somebody else may have made it: what is no regular file is not waited for.
+
+    `follow`: a link to one counts as one.
 
     Raises:
         OSError: it is not there, can't be read, or is a pipe, a device or the like.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow:
+            raise OSError(errno.EINVAL, "it is a link, and no regular file", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
         return file.read()
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -296,6 +297,25 @@ def test_a_file_that_nobody_has_signed_is_named(warm):
     (warm.directory / "warm" / "link.parquet").symlink_to(beside)
     found = whats(warm)
     assert found == {beside.relative_to(warm.directory / "warm").as_posix(): "added", "link.parquet": "added"}
+
+
+@pytest.mark.parametrize("what", one_in(2, ["link", "pipe", "directory"]))
+def test_what_stands_for_a_signed_file_and_is_none_is_named_and_not_read(warm, tmp_path, what):
+    """A link's bytes are the signed ones today, and others as soon as somebody likes."""
+    path = warm.path(a_part(warm, "warm"))
+    name = path.relative_to(warm.directory / "warm").as_posix()
+    aside = path.rename(tmp_path / "aside.parquet")
+    {"link": lambda: path.symlink_to(aside), "pipe": lambda: os.mkfifo(path), "directory": path.mkdir}[what]()
+    assert whats(warm) == {name: "dropped"}
+    assert "no regular file" in lockstep("verify-archive", warm.directory)
+    with pytest.raises(ArchiveFault, match="no regular file"):
+        all_of(warm)
+
+
+def test_a_link_in_place_of_a_signed_manifest_is_named(warm, tmp_path):
+    path = warm.manifest_path(1)
+    path.symlink_to(path.rename(tmp_path / "aside.json"))
+    assert "it is a link, and no regular file" in lockstep("verify-archive", warm.directory)
 
 
 # ---- indexes -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ ENGINE = f'{C}, kind="engine", member="engine-1", job="lockstep"'
 GATEWAY = f'{C}, kind="gateway", member="gateway-1", job="lockstep"'
 ETCD = f'{C}, kind="etcd", member="etcd-1", job="lockstep"'
 RECONCILER = f'{C}, kind="reconciler", member="reconciler-1", job="lockstep"'
+ALERTS = f'{C}, kind="alerts", member="alerts", job="lockstep"'
 DAY = f'{C}, kind="day", member="day", job="lockstep"'
 SNAPSHOTTER = f'{C}, kind="snapshotter", member="snapshotter-1", job="lockstep"'
 
@@ -60,6 +61,8 @@ HEALTHY: Series = {
     f'lockstep_disk_free_bytes{{{GATEWAY}, place="shared_memory"}}': "9e8x90",
     f'lockstep_disk_size_bytes{{{GATEWAY}, place="shared_memory"}}': "16e8x90",
     f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x90",
+    # A receiver is away for four minutes.
+    f"lockstep_alerts_webhooks_failing{{{ALERTS}}}": "0x40 2x40 0x10",
     # Each change is a little late.
     f"lockstep_day_late_seconds{{{DAY}}}": "0x40 1 0x49",
     f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x90",
@@ -104,6 +107,7 @@ PLANTED: dict[str, Series] = {
     "LockstepSnapshotOverdue": {f"lockstep_snapshotter_overdue_seconds{{{SNAPSHOTTER}}}": "400+6x90"},
     "LockstepDiskLow": {f'lockstep_disk_free_bytes{{{GATEWAY}, place="shared_memory"}}': "9e8x20 9e7x70"},
     "LockstepDayLate": {f"lockstep_day_late_seconds{{{DAY}}}": "0x80 0+6x10"},
+    "LockstepWebhooksFailing": {f"lockstep_alerts_webhooks_failing{{{ALERTS}}}": "0x20 1x70"},
     "LockstepReconcileBreaks": {f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x80 1x10"},
     "LockstepReconcileBehind": {f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x20 20000x70"},
 }
