@@ -21,8 +21,9 @@ from lockstep.posttrade.archive.archive import Archive
 from lockstep.posttrade.archive.checking import check_archive
 from lockstep.posttrade.archive.moves import HOT_DAYS, WARM_DAYS, MovePlan, Mover
 from lockstep.posttrade.archive.questions import Question, answer, costs_of, mentions, plan_of
-from lockstep.posttrade.audit.keystore import KeyStore, Subject
+from lockstep.posttrade.audit.keystore import KeyStore
 from lockstep.posttrade.audit.pseudonyms import Pseudonyms
+from lockstep.posttrade.audit.subjects import Subject
 from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.posttrade.reading import executed
 from lockstep.stream.batch import Batch, stamp_batch

@@ -46,6 +46,9 @@ _EPOCH_STARTED: Final = int(EventKind.EPOCH_STARTED)
 class SinkAway(EnvironmentFault):
     """What stores the output does not answer now; whether a chunk is stored, the position says later."""
 
+    keeps = False
+    """What the sink has in memory is whole: it is asked again, and not opened anew. It may be within the chunk."""
+
 
 class HistoryGone(EnvironmentFault):
     """What was applied is no history any more, or what follows can't be had. The text says what to do."""

@@ -107,6 +107,8 @@ class FollowerShell(GuardedLoop, Ports):
         self._rebuild = rebuild
         self._begin = begin or rebuild
         self._stale = False
+        self._within = False
+        """What is stored was away within a chunk: the sink has applied a part of it."""
         self._log = open_log(name)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-sink")
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -214,13 +216,22 @@ class FollowerShell(GuardedLoop, Ports):
         if position == chunk.end():
             # It was committed, and the answer was lost.
             return position
-        assert position == before, f"{position} is stored, {before} was expected"
+        within = self._within and before.seq <= position.seq < chunk.through_seq
+        assert within or position == before, f"{position} is stored, {before} was expected"
         try:
-            return self.sink.apply(chunk)
-        except SinkAway:
-            self._stale = True
-            self.sink.close()
+            position = self.sink.apply(chunk)
+        except SinkAway as away:
+            self._lost(away)
             raise
+        self._within = False
+        return position
+
+    def _lost(self, away: SinkAway) -> None:
+        if away.keeps:
+            self._within = True
+            return
+        self._stale = True
+        self.sink.close()
 
     async def between[T](self, work: Callable[[Sink], T]) -> T:
         """What `work` does with the sink, between two chunks, in the thread that applies.
@@ -236,9 +247,8 @@ class FollowerShell(GuardedLoop, Ports):
             self._stale = False
         try:
             return work(self.sink)
-        except SinkAway:
-            self._stale = True
-            self.sink.close()
+        except SinkAway as away:
+            self._lost(away)
             raise
 
     def stopped(self, why: Stop) -> None:

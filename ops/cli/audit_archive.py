@@ -163,8 +163,8 @@ def _subjects(
     master_key: Path | None,
 ) -> tuple[str, ...] | None:  # fmt: skip
     """Pseudonyms; without a key store numbers, as a trail of before has them; None: whomever."""
-    from lockstep.posttrade.audit.keystore import subjects_of
     from lockstep.posttrade.audit.naming import open_keys
+    from lockstep.posttrade.audit.subjects import subjects_of
 
     named = subjects_of(accounts, clients)
     if not named:

@@ -25,7 +25,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _NUMBER = click.IntRange(1, 2**32 - 1)
 _NOT_YET = (
     "not yet overwritten: somebody reads the key store, and what was removed is on the disk still; end that, then "
-    "`lockstep audit erase --finish` (the next seal of a follower does it, too)"
+    "`lockstep audit erase --finish` (the next seal of a follower does it, too; in PostgreSQL as owner of the tables)"
 )
 _PERHAPS_NOT = (
     "nothing was removed yet; but somebody reads the key store, and what an earlier erasure has removed may be on the "
@@ -71,8 +71,8 @@ def erase_command(
     orders first: their numbers are in records before and after. Exit code 1 if what was removed, now or
     by an earlier erasure, may be on the disk still.
     """
-    from lockstep.posttrade.audit.keystore import subjects_of
     from lockstep.posttrade.audit.naming import open_keys
+    from lockstep.posttrade.audit.subjects import subjects_of
 
     subjects = subjects_of(accounts, clients)
     if finish:
@@ -147,6 +147,40 @@ def keys_command(key_store: str | None, forget_follower: str | None, reason: str
     if not overwritten:
         click.echo(_NOT_YET, err=True)
     return 1 if faults or not overwritten else 0
+
+
+@click.command("rekey")
+@keys_option
+@master_option
+@click.option("--reason", help="Why, for the log. Needed, but with --prepare.")
+@click.option("--prepare", is_flag=True, help="Make the new key only, as FILE.next, to bring it to other hosts first.")
+@expected_errors
+def rekey_command(key_store: str | None, master_key: Path | None, reason: str | None, prepare: bool) -> int:
+    """Change the master key of a key store: everything in it is put under a new one. Followers may run.
+
+    The new key takes the old one's place, which is overwritten. Killed at any moment, the same command finishes it.
+    Exit code 1 if something under the old key may be on the disk still.
+    """
+    from lockstep.posttrade.audit import rekey
+    from lockstep.posttrade.audit.naming import master_file
+
+    if key_store is None:
+        raise InputFault("name the key store (--keys): a file, or a PostgreSQL URL")
+    path = master_file(keys_of(key_store, master_key))
+    if prepare:
+        click.echo(f"{rekey.prepare(key_store, path)}: bring it to each host that has {path.name}, then change to it")
+        return 0
+    if not reason:
+        raise InputFault("say why: --reason TEXT")
+    done = rekey.rekey(key_store, path, reason)
+    if done.finished:
+        click.echo(f"an earlier change was finished: {path} has the new master key, and the old one is gone")
+    else:
+        click.echo(f"{done.keys} keys are under a new master key, in {path}; the old one is gone")
+    click.echo("backups of the key store are under the old one still: make new ones, and delete those")
+    if not done.overwritten:
+        click.echo(_NOT_YET)
+    return 0 if done.overwritten else 1
 
 
 @click.command("officer")
@@ -286,5 +320,6 @@ def reveal_command(key_store: str | None, request: Path, paths: tuple[Path, ...]
 
 
 COMMANDS = (
-    erase_command, keys_command, officer_command, seal_command, open_command, consent_command, reveal_command,
+    erase_command, keys_command, rekey_command, officer_command, seal_command, open_command, consent_command,
+    reveal_command,
 )  # fmt: skip

@@ -36,7 +36,7 @@ from lockstep.posttrade.archive.schema import (
     WORDS,
     day_tables,
 )
-from lockstep.posttrade.audit.keystore import key_store_url, shown
+from lockstep.posttrade.audit.keystore_place import key_store_url, shown
 from lockstep.posttrade.audit.manifest import NOTHING
 from lockstep.posttrade.audit.sealed import SealedSegment
 from lockstep.runtime.faults import EnvironmentFault, disk_text

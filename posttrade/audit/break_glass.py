@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from lockstep.posttrade.audit.keystore import KeyStore, Subject, share_purpose, subject_from
+from lockstep.posttrade.audit.keystore import KeyStore
 from lockstep.posttrade.audit.manifest import canonical
 from lockstep.posttrade.audit.officers import (
     SECRET,
@@ -35,6 +35,7 @@ from lockstep.posttrade.audit.officers import (
     signed_by,
 )
 from lockstep.posttrade.audit.shamir import SharesFault, combine
+from lockstep.posttrade.audit.subjects import Subject, share_purpose, subject_from
 from lockstep.runtime.faults import EnvironmentFault, os_error_text
 
 OPENED: Final = "opened"

@@ -10,24 +10,21 @@ that far. What remains is a tombstone: at which place of the history the pseudon
 to that place takes the pseudonym from there; nothing in the store leads from a client to it, or back. docs/adr/0035.
 """
 
-import hashlib
-import hmac
-import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
+from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from lockstep.posttrade.audit import keystore_log
-from lockstep.posttrade.audit.keystore_disk import GLANCE_S, WAIT_S, overwritten, settings
+from lockstep.posttrade.audit.keystore_disk import GLANCE_S, overwritten, written_anew
+from lockstep.posttrade.audit.keystore_place import engine_of, key_store_url, shown
 from lockstep.posttrade.audit.keystore_schema import (
     FOLLOWERS,
     KEYS,
@@ -39,18 +36,13 @@ from lockstep.posttrade.audit.keystore_schema import (
     TOMBSTONES,
     VERSION,
 )
-from lockstep.posttrade.audit.officers import SECRET, Officer, SealFault, derived, officer_from, seal_box
+from lockstep.posttrade.audit.officers import SECRET, Officer, SealFault, officer_from, seal_box
 from lockstep.posttrade.audit.shamir import split
+from lockstep.posttrade.audit.subjects import Named, Subject, Wanted, pseudonym_of, share_purpose, subject_from
+from lockstep.posttrade.audit.wrapping import NONCE, Wrapping
 from lockstep.posttrade.follower import SinkAway
-from lockstep.runtime.faults import EnvironmentFault, disk_text, os_error_text
+from lockstep.runtime.faults import EnvironmentFault, disk_text
 
-ACCOUNT: Final = "account"
-CLIENT: Final = "client"
-KINDS: Final = (ACCOUNT, CLIENT)
-_NONCE: Final = 12
-_CHECK: Final = b"lockstep audit key store"
-_PSEUDONYM: Final = 32
-"""Hexadecimal digits."""
 _LOCK: Final = 0x10C4_57E9
 """Of PostgreSQL, for whoever writes into a key store."""
 
@@ -58,59 +50,34 @@ _LOCK: Final = 0x10C4_57E9
 class KeyStoreAway(SinkAway):
     """The database of the key store does not answer now."""
 
+    keeps = True
+
+
+class MasterKeyChanged(EnvironmentFault):
+    """The key store is under another master key since it was opened."""
+
 
 class PseudonymGone(EnvironmentFault):
     """The key is destroyed, and this place of the history is not where it was first used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Whose pseudonym."""
-
-    kind: str
-    """`account`, or `client`: whose session it was."""
-    number: int
-
-    @property
-    def text(self) -> str:
-        """Who it is."""
-        return f"{self.kind} {self.number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A pseudonym at a place of the history."""
-
-    subject: Subject
-    seq: int
-    place: str
-    """Where exactly: which record of the seq, and which of its fields."""
-    from_beginning: bool
-    """The asker has seen all of the history, and this is the first place where the subject comes up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A pseudonym, and from which seq to which it counts."""
-
-    pseudonym: str
-    from_seq: int
-    to_seq: int
-
-
 class KeyStore:
-    """See the module. `master`: None for whoever may look and open, but not read keys.
+    """See the module.
+
+    `master`: None for whoever may look and open, but not read keys. `coming`: what it may be changed for at any moment
+    (`rekey`), or was already.
 
     Raises:
         EnvironmentFault: it can't be used, or is under another master key.
     """
 
-    def __init__(self, url: str, master: bytes | None, *, make: bool = False) -> None:
+    def __init__(self, url: str, master: bytes | None, *, coming: bytes | None = None, make: bool = False) -> None:
         self.url = url
         self.overwritten = True
         """Whether what was removed last is nowhere on the disk any more (`finish`)."""
-        self._aead = None if master is None else AESGCM(derived(master, b"keys"))
-        self._tags = None if master is None else derived(master, b"tags")
+        self._wrapping = None if master is None else Wrapping(master)
+        self._check = b""
+        """The known text under the master key, as it was when this was opened."""
         self._engine = engine_of(url, make=make)
         with self._faults():
             if make:
@@ -123,8 +90,9 @@ class KeyStore:
         """A trail names it: with other keys it would have other pseudonyms."""
         if row.version != VERSION:
             raise EnvironmentFault(f"the key store in {shown(url)} has version {row.version}, this program {VERSION}")
-        if self._aead is not None:
-            self._decrypt(row.check, b"check")
+        if self._wrapping is not None:
+            self._wrapping = self._fitting(row.check, self._wrapping, None if coming is None else Wrapping(coming))
+            self._check = row.check
 
     @classmethod
     def there(cls, place: str) -> bool:
@@ -179,7 +147,7 @@ class KeyStore:
             return [self._resolve(work, one, state, officers) for one in wanted]
 
     def _resolve(self, work: Connection, wanted: Wanted, state: Any, officers: list[Officer]) -> Named:
-        tag = self._tag(wanted.subject)
+        tag = self.tag_of(wanted.subject)
         rows = work.execute(select(KEYS.c.pseudonym, KEYS.c.from_seq, KEYS.c.to_seq).where(KEYS.c.tag == tag)).all()
         for row in rows:
             if row.from_seq <= wanted.seq <= row.to_seq:
@@ -210,7 +178,7 @@ class KeyStore:
         work.execute(
             KEYS.insert().values(
                 pseudonym=pseudonym, tag=tag, kind=wanted.subject.kind, from_seq=wanted.seq, to_seq=LIVE,
-                place=wanted.place, secret=self._encrypt(key + who, pseudonym.encode()),
+                place=wanted.place, secret=self.wrapping.encrypt(key + who, pseudonym.encode()),
             )
         )  # fmt: skip
         self._seal(work, pseudonym, who, officers, needed)
@@ -224,7 +192,7 @@ class KeyStore:
         The log has reason and case; it names no client and no pseudonym.
         """
         with self._writing() as work:
-            tags = [self._tag(one) for one in subjects]
+            tags = [self.tag_of(one) for one in subjects]
             rows = work.execute(select(KEYS).where(KEYS.c.tag.in_(tags), KEYS.c.to_seq == LIVE)).all()
             furthest = work.execute(select(func.max(FOLLOWERS.c.applied_seq))).scalar_one() or 0
             gone = work.execute(select(STORE.c.used_through)).scalar_one()
@@ -257,11 +225,17 @@ class KeyStore:
     def finish(self, patience_s: float | None = None) -> bool:
         """Leave nothing of what was removed in the file or beside it; False: somebody reads, and it is there still.
 
-        The next one that seals or removes something does it then. In PostgreSQL its vacuum does (ADR 35).
+        The next one that seals or removes something does it then.
         """
-        if self._engine.dialect.name == "sqlite":
-            with self._faults():
+        with self._faults():
+            if self._engine.dialect.name == "sqlite":
                 self.overwritten = overwritten(self._engine, patience_s)
+                return self.overwritten
+            with self._reading() as look:
+                due = keystore_log.leaves_something(look)
+            self.overwritten = not due or written_anew(self._engine, (KEYS.name, SHARES.name), patience_s)
+        if due and self.overwritten:
+            self.log("overwritten")
         return self.overwritten
 
     @staticmethod
@@ -291,14 +265,47 @@ class KeyStore:
         """All that a client has, or had until an erasure that is not done yet."""
         with self._reading() as look:
             columns = (KEYS.c.pseudonym, KEYS.c.from_seq, KEYS.c.to_seq)
-            rows = look.execute(select(*columns).where(KEYS.c.tag == self._tag(subject)).order_by(KEYS.c.from_seq))
+            rows = look.execute(select(*columns).where(KEYS.c.tag == self.tag_of(subject)).order_by(KEYS.c.from_seq))
             return [Named(*row) for row in rows]
 
     def subject_of(self, pseudonym: str) -> Subject | None:
         """Who it is; None: there is no such pseudonym, or its key is gone."""
         with self._reading() as look:
             found = look.execute(select(KEYS.c.secret).where(KEYS.c.pseudonym == pseudonym)).scalar_one_or_none()
-        return None if found is None else subject_from(self._decrypt(found, pseudonym.encode())[SECRET:])
+        return None if found is None else subject_from(self.unwrapped(found, pseudonym)[SECRET:])
+
+    def is_under(self, master: bytes) -> bool:
+        """Whether this is its master key."""
+        with suppress(InvalidTag):
+            Wrapping(master).verify(self._check)
+            return True
+        return False
+
+    def rekey(self, master: bytes, reason: str, step: Callable[[str], None]) -> int:
+        """Put everything under another master key, in one transaction; how many keys.
+
+        Raises:
+            EnvironmentFault: a key is not what it is named by; nothing was changed.
+        """
+        wrapping = Wrapping(master)
+        with self._writing() as work:
+            rows = work.execute(select(KEYS.c.pseudonym, KEYS.c.secret)).all()
+            for row in rows:
+                secret = self.unwrapped(row.secret, row.pseudonym)
+                if pseudonym_of(secret[:SECRET], subject_from(secret[SECRET:])) != row.pseudonym:
+                    raise EnvironmentFault(f"the key of {row.pseudonym} in {shown(self.url)} was changed: restore it")
+                wrapped = wrapping.encrypt(secret, row.pseudonym.encode())
+                held = KEYS.c.pseudonym == row.pseudonym
+                work.execute(KEYS.update().where(held).values(secret=wrapped, tag=wrapping.tag(secret[SECRET:])))
+            step("keys")
+            check = wrapping.check()
+            work.execute(STORE.update().values(check=check, generation=STORE.c.generation + 1))
+            keystore_log.append(work, "rekeyed", keys=len(rows), reason=reason)
+            step("log")
+        self._wrapping, self._check = wrapping, check
+        step("committed")
+        self.finish()
+        return len(rows)
 
     # ---- officers --------------------------------------------------------------------------------------------------
 
@@ -313,7 +320,7 @@ class KeyStore:
             work.execute(SHARES.delete())
             rows = work.execute(select(KEYS.c.pseudonym, KEYS.c.secret)).all()
             for row in rows:
-                who = self._decrypt(row.secret, row.pseudonym.encode())[SECRET:]
+                who = self.unwrapped(row.secret, row.pseudonym)[SECRET:]
                 self._seal(work, row.pseudonym, who, list(officers), needed)
             said = [one.document() | {"fingerprint": one.fingerprint} for one in officers]
             keystore_log.append(work, "sealed", officers=said, needed=needed, keys=len(rows), reason=reason)
@@ -324,7 +331,7 @@ class KeyStore:
         if not officers:
             return
         key = secrets.token_bytes(SECRET)
-        sealed = AESGCM(key).encrypt(bytes(_NONCE), who, pseudonym.encode())
+        sealed = AESGCM(key).encrypt(bytes(NONCE), who, pseudonym.encode())
         work.execute(KEYS.update().where(KEYS.c.pseudonym == pseudonym).values(sealed=sealed))
         shares = split(key, len(officers), needed, secrets.token_bytes((needed - 1) * SECRET))
         for (x, share), one in zip(shares.items(), officers, strict=True):
@@ -382,30 +389,52 @@ class KeyStore:
                 return
             work.execute(
                 STORE.insert().values(
-                    one=1, store_id=str(uuid4()), version=VERSION, check=self._encrypt(_CHECK, b"check"), generation=1,
+                    one=1, store_id=str(uuid4()), version=VERSION, check=self.wrapping.check(), generation=1,
                     needed=0, used_through=0, erased_through=0,
                 )
             )  # fmt: skip
             keystore_log.append(work, "made")
 
-    def _tag(self, subject: Subject) -> str:
-        if self._tags is None:
-            raise EnvironmentFault("this needs the master key of the key store: name its file (--master-key)")
-        return hmac.new(self._tags, subject.text.encode(), hashlib.sha256).hexdigest()
+    @property
+    def wrapping(self) -> Wrapping:
+        """Of its master key.
 
-    def _encrypt(self, content: bytes, about: bytes) -> bytes:
-        assert self._aead is not None, "only who has the master key makes keys"
-        nonce = os.urandom(_NONCE)
-        return nonce + self._aead.encrypt(nonce, content, about)
-
-    def _decrypt(self, content: bytes, about: bytes) -> bytes:
-        if self._aead is None:
+        Raises:
+            EnvironmentFault: it was opened without.
+        """
+        if self._wrapping is None:
             raise EnvironmentFault("this needs the master key of the key store: name its file (--master-key)")
+        return self._wrapping
+
+    def tag_of(self, subject: Subject) -> str:
+        """By which a client's keys are found."""
+        return self.wrapping.tag(subject.text.encode())
+
+    def unwrapped(self, secret: bytes, pseudonym: str) -> bytes:
+        """A client's key and who he is, of a row of keys."""
         try:
-            return self._aead.decrypt(content[:_NONCE], content[_NONCE:], about)
+            return self.wrapping.decrypt(secret, pseudonym.encode())
         except InvalidTag:
-            text = f"the key store in {shown(self.url)} is under another master key, or was changed"
-            raise EnvironmentFault(f"{text}; name the one that it was made with (--master-key)") from None
+            raise self._other_master() from None
+
+    def _other_master(self) -> EnvironmentFault:
+        text = f"the key store in {shown(self.url)} is under another master key, or was changed"
+        return EnvironmentFault(f"{text}; name the one that it was made with, or was changed for (--master-key)")
+
+    def _fitting(self, check: bytes, *ones: Wrapping | None) -> Wrapping:
+        for one in ones:
+            with suppress(InvalidTag):
+                if one is not None:
+                    one.verify(check)
+                    return one
+        raise self._other_master()
+
+    def _same_master(self, look: Connection) -> None:
+        """Whoever has another master key would find no keys, and make others."""
+        if self._check and look.execute(select(STORE.c.check)).scalar_one() != self._check:
+            raise MasterKeyChanged(
+                f"the master key of the key store in {shown(self.url)} was changed; start this again with the new one"
+            )
 
     @contextmanager
     def _writing(self, *, soft: bool = False) -> Iterator[Connection]:
@@ -419,12 +448,14 @@ class KeyStore:
                 work.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
                 if soft:
                     work.execute(text("SET LOCAL synchronous_commit = off"))
+            self._same_master(work)
             yield work
             work.commit()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with self._faults(), self._engine.connect() as look:
+            self._same_master(look)
             yield look
 
     @contextmanager
@@ -436,57 +467,3 @@ class KeyStore:
             if isinstance(error, OperationalError | InterfaceError) and self._engine.dialect.name != "sqlite":
                 raise KeyStoreAway(f"the key store in {shown(self.url)} does not answer: {said}") from error
             raise EnvironmentFault(disk_text("use", f"the key store in {shown(self.url)}", said)) from error
-
-
-def pseudonym_of(key: bytes, subject: Subject) -> str:
-    """128 bits of HMAC-SHA256(key, who it is), hexadecimal."""
-    return hmac.new(key, subject.text.encode(), hashlib.sha256).hexdigest()[:_PSEUDONYM]
-
-
-def subject_from(text: bytes) -> Subject:
-    """What `Subject.text` has written."""
-    kind, _, number = text.decode("ascii").partition(" ")
-    return Subject(kind, int(number))
-
-
-def share_purpose(pseudonym: str) -> bytes:
-    """What a sealed share is for: it opens nothing else."""
-    return f"share {pseudonym}".encode()
-
-
-def shown(url: str) -> str:
-    """A URL without its password."""
-    head, at, tail = url.rpartition("@")
-    return url if not at else f"{head.split('//')[0]}//...@{tail}"
-
-
-def key_store_url(place: str | Path) -> str:
-    """A path, or a PostgreSQL URL, as SQLAlchemy wants it."""
-    text = str(place)
-    for begin in ("postgresql://", "postgres://"):
-        if text.startswith(begin):
-            return "postgresql+psycopg://" + text.removeprefix(begin)
-    return f"sqlite:///{text}"
-
-
-def engine_of(url: str, *, make: bool) -> Engine:
-    whole = key_store_url(url)
-    if not whole.startswith("sqlite"):
-        return create_engine(whole, pool_size=2, max_overflow=0, connect_args={"connect_timeout": WAIT_S})
-    path = Path(whole.removeprefix("sqlite:///"))
-    try:
-        if make:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        elif not path.exists():
-            raise EnvironmentFault(f"there is no key store {path}: name where it is (--keys)")
-    except OSError as error:
-        raise EnvironmentFault(os_error_text(error)) from error
-    engine = create_engine(whole, connect_args={"timeout": WAIT_S, "isolation_level": None})
-    event.listen(engine, "connect", settings)
-    return engine
-
-
-def subjects_of(accounts: Iterable[int], clients: Iterable[int]) -> list[Subject]:
-    """As a command line names them."""
-    return [*(Subject(ACCOUNT, one) for one in accounts), *(Subject(CLIENT, one) for one in clients)]

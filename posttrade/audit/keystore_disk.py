@@ -1,8 +1,11 @@
-"""What a removed key leaves on the disk, where the key store is a file of SQLite: nothing, when nobody reads it."""
+"""What a removed key leaves on the disk: nothing in the key store's own files, when nobody reads it."""
 
+import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 WAIT_S: Final = 20
 """For whoever else writes."""
@@ -30,3 +33,39 @@ def overwritten(engine: Engine, wait_s: float | None) -> bool:
             return not work.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
         finally:
             work.exec_driver_sql(f"PRAGMA busy_timeout={WAIT_S * 1000}")
+
+
+_NUMBER: Final = re.compile(r"[0-9]+")
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+
+
+def written_anew(engine: Engine, tables: Sequence[str], wait_s: float | None) -> bool:
+    """PostgreSQL: write tables anew without rows that were removed; False: somebody may see these still.
+
+    They are kept for whoever began to read before, anywhere in the database. Waits so long for who holds a table.
+    """
+    left: list[str] = []
+
+    def heard(notice: Any) -> None:
+        detail = _NUMBER.search(notice.message_detail or "")
+        # "N dead row versions cannot be removed yet"; a warning: it was skipped, since its owner is somebody else.
+        if notice.severity_nonlocalized == "WARNING" or (detail is not None and int(detail[0])):
+            left.append(notice.message_primary or "")
+
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as work:
+        connection = work.connection.driver_connection
+        assert connection is not None
+        connection.add_notice_handler(heard)
+        try:
+            work.exec_driver_sql(f"SET lock_timeout = {int((PATIENCE_S if wait_s is None else wait_s) * 1000)}")
+            for table in tables:
+                work.exec_driver_sql(f"VACUUM (FULL, VERBOSE) {table}")
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE:
+                raise
+            return False
+        finally:
+            connection.remove_notice_handler(heard)
+            if not connection.closed:
+                work.exec_driver_sql("RESET lock_timeout")
+    return not left

@@ -16,6 +16,9 @@ from lockstep.posttrade.audit.keystore_schema import LOG
 from lockstep.posttrade.audit.manifest import canonical
 
 NOTHING: Final = "0" * 64
+_REMOVES: Final = ("destroyed", "sealed", "rekeyed")
+OVERWRITTEN: Final = "overwritten"
+"""Nothing of what was removed before is in the tables any more (PostgreSQL)."""
 
 
 def canonical_text(content: dict[str, Any]) -> str:
@@ -35,6 +38,17 @@ def append(work: Connection, what: str, **values: Any) -> None:
 def lines(look: Connection) -> list[str]:
     """All, in order."""
     return list(look.execute(select(LOG.c.line).order_by(LOG.c.number)).scalars())
+
+
+def leaves_something(look: Connection) -> bool:
+    """Whether something was removed since the last line that says that it was overwritten."""
+    for line in look.execute(select(LOG.c.line).order_by(LOG.c.number.desc())).scalars():
+        what = json.loads(line).get("what")
+        if what == OVERWRITTEN:
+            return False
+        if what in _REMOVES:
+            return True
+    return False
 
 
 def hash_of(line: str) -> str:

@@ -7,6 +7,25 @@ from lockstep.posttrade.audit.officers import SECRET, write_secret
 from lockstep.runtime.faults import EnvironmentFault, os_error_text
 
 
+def next_of(path: Path) -> Path:
+    """The master key that this one is being changed for."""
+    return path.with_name(f"{path.name}.next")
+
+
+def former_of(path: Path) -> Path:
+    """The master key that it was changed for this one."""
+    return path.with_name(f"{path.name}.former")
+
+
+def coming_key(path: Path) -> bytes | None:
+    """The master key that the one in `path` is being changed for; None: it is not being changed.
+
+    Raises:
+        EnvironmentFault: it is there, and can't be read, or is none.
+    """
+    return master_key(next_of(path), make=False) if next_of(path).exists() else None
+
+
 def master_key(path: Path, *, make: bool) -> bytes:
     """The master key in a file that its owner alone can read. `make`: make it, if it is missing.
 

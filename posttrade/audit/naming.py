@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstep.posttrade.audit.keystore import KeyStore, key_store_url
-from lockstep.posttrade.audit.master import master_key
+from lockstep.posttrade.audit.keystore import KeyStore
+from lockstep.posttrade.audit.keystore_place import key_store_url
+from lockstep.posttrade.audit.master import coming_key, master_key
 from lockstep.posttrade.audit.pseudonyms import SUBJECT_FIELDS, Pseudonyms
 from lockstep.posttrade.audit.records import PLAIN
 from lockstep.posttrade.audit.trail import has_trail, newest_body
@@ -50,8 +51,12 @@ def names_of(directory: Path, keys: Keys, log: ProcessLog) -> Pseudonyms | None:
         if path.resolve().is_relative_to(directory.resolve()):
             raise EnvironmentFault(f"{path} would lie in the trail that it names people of: name a place outside")
     new = not has_trail(directory) and not KeyStore.there(place)
-    store = KeyStore(place, master_key(master, make=new), make=new)
-    return Pseudonyms(store, f"{socket.gethostname()}:{directory.resolve()}")
+    store = KeyStore(place, master_key(master, make=new), coming=coming_key(master), make=new)
+
+    def again() -> KeyStore:
+        return KeyStore(place, master_key(master, make=False), coming=coming_key(master))
+
+    return Pseudonyms(store, f"{socket.gethostname()}:{directory.resolve()}", again)
 
 
 def open_keys(keys: Keys, *, master: bool) -> KeyStore:
@@ -64,12 +69,22 @@ def open_keys(keys: Keys, *, master: bool) -> KeyStore:
         raise EnvironmentFault("name the key store (--keys): a file, or a PostgreSQL URL")
     if not master:
         return KeyStore(keys.store, None)
-    path = keys.master
-    if path is None and key_store_url(keys.store).startswith("sqlite") and keys.store.endswith(".keys.db"):
-        path = Path(keys.store.removesuffix(".keys.db") + ".master.key")
+    path = master_file(keys)
+    return KeyStore(keys.store, master_key(path, make=False), coming=coming_key(path))
+
+
+def master_file(keys: Keys) -> Path:
+    """Where the master key of a key store lies.
+
+    Raises:
+        EnvironmentFault: it has to be named.
+    """
+    path, store = keys.master, keys.store or ""
+    if path is None and key_store_url(store).startswith("sqlite") and store.endswith(".keys.db"):
+        path = Path(store.removesuffix(".keys.db") + ".master.key")
     if path is None:
         raise EnvironmentFault("name the file of the master key (--master-key)")
-    return KeyStore(keys.store, master_key(path, make=False))
+    return path
 
 
 def with_numbers(records: Iterator[dict[str, Any]], store: KeyStore) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from lockstep.posttrade.audit.naming import Keys, names_of
 from lockstep.posttrade.audit.trail import AuditTrail, has_trail
 from lockstep.posttrade.follower import Sink
 from lockstep.posttrade.held import hold_directory
-from lockstep.posttrade.shell import FollowerShell, begin_with_snapshot
+from lockstep.posttrade.shell import FollowerShell, begin_with_snapshot, when_there
 from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.faults import EnvironmentFault
@@ -107,7 +107,10 @@ async def _serve(
     from_snapshot: bool,
 ) -> BaseException | None:
     async with AsyncExitStack() as stack:
-        sink = opener()
+        # The key store may be away.
+        sink = await when_there(open_log(NAME), stop, opener)
+        if sink is None:
+            return None
         if from_snapshot:
             await begin_with_snapshot(sink, topology, open_log(NAME))
         shell = FollowerShell(NAME, topology, opener, rebuild=_REBUILD, begin=_BEGIN, sink=sink)

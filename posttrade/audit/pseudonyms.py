@@ -4,10 +4,12 @@ A session's number begins with the client's, so records have the client's pseudo
 client drew. All that names somebody is of these fields; the rest of a record says nothing about who it was.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from lockstep.posttrade.audit.keystore import ACCOUNT, CLIENT, KeyStore, Named, Subject, Wanted
+from lockstep.posttrade.audit.keystore import KeyStore, MasterKeyChanged
 from lockstep.posttrade.audit.keystore_schema import LIVE
+from lockstep.posttrade.audit.subjects import ACCOUNT, CLIENT, Named, Subject, Wanted
 
 _ACCOUNTS: Final = ("account", "to_account", "maker_account")
 _SESSIONS: Final = {
@@ -29,8 +31,10 @@ Found = list[tuple[str, Subject, int]]
 class Pseudonyms:
     """One follower's view of the key store. Belongs to the thread that applies."""
 
-    def __init__(self, store: KeyStore, follower: str) -> None:
+    def __init__(self, store: KeyStore, follower: str, again: Callable[[], KeyStore] | None = None) -> None:
+        """`again`: opens the key store anew, when its master key was changed."""
         self.store = store
+        self._again = again
         self._follower = follower
         self._known: dict[Subject, Named] = {}
         self._stones: dict[Subject, Named] = {}
@@ -41,17 +45,28 @@ class Pseudonyms:
     def go_on(self, seq: int, *, from_beginning: bool) -> None:
         """Behind this seq. `from_beginning`: nothing was before."""
         self._from_beginning = from_beginning
-        self.store.register(self._follower, seq)
+        self._asked(lambda store: store.register(self._follower, seq))
 
     def announce(self, seq: int) -> None:
         """What follows is of seqs up to this one."""
-        generation = self.store.announce(self._follower, seq)
+        generation = self._asked(lambda store: store.announce(self._follower, seq))
         if generation != self._generation:
             self._known, self._generation = {}, generation
 
     def sealed(self, seq: int) -> None:
         """Everything up to there is sealed."""
-        self.store.sealed(self._follower, seq)
+        self._asked(lambda store: store.sealed(self._follower, seq))
+
+    def _asked[T](self, ask: Callable[[KeyStore], T]) -> T:
+        try:
+            return ask(self.store)
+        except MasterKeyChanged:
+            if self._again is None:
+                raise
+            fresh = self._again()
+        self.store.close()
+        self.store = fresh
+        return ask(fresh)
 
     def conceal(self, records: list[tuple[int, dict[str, Any]]]) -> None:
         """Put pseudonyms into records, in place.
@@ -91,7 +106,7 @@ class Pseudonyms:
         return Wanted(subject, seq, f"{seq}.{what}.{name}", self._from_beginning)
 
     def _ask(self, wanted: list[Wanted]) -> None:
-        for one, named in zip(wanted, self.store.resolve(wanted), strict=True):
+        for one, named in zip(wanted, self._asked(lambda store: store.resolve(wanted)), strict=True):
             self._known[one.subject] = named
             if named.to_seq < LIVE:
                 # Nothing changes it any more, and when the key is gone nobody can say it again.

@@ -66,6 +66,11 @@ class Instruments:
             self.known[number] = int(said["tick_micros"]), int(said["lot_units"]), name
             self.defined[number] = int(said["seq"])
 
+    def forget_from(self, seq: int) -> None:
+        """Not to know what was learned at this seq or behind it."""
+        for number in [number for number, defined in self.defined.items() if defined >= seq]:
+            del self.known[number], self.defined[number]
+
 
 def stamp_text(timestamp_ns: int) -> str:
     """UTC to the microsecond."""

@@ -32,6 +32,7 @@ from lockstep.posttrade.audit.pseudonyms import Pseudonyms
 from lockstep.posttrade.audit.records import PLAIN, VERSION, Instruments, encode, records_of
 from lockstep.posttrade.audit.sealed import sealed_records
 from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
+from lockstep.posttrade.follower import SinkAway
 from lockstep.posttrade.opening import Opening
 from lockstep.runtime.faults import EnvironmentFault, disk_text
 from lockstep.stream.batch import Batch
@@ -249,6 +250,9 @@ class AuditTrail:
             self._names.announce(chunk.through_seq)
         seqs = chunk.events["seq"]
         for batch in chunk.batches:
+            if batch.last_seq <= self._position.seq:
+                # The key store was away behind it, and the chunk comes again.
+                continue
             if self._first is not None and batch.timestamp_ns // _HOUR_NS != self._first.timestamp_ns // _HOUR_NS:
                 self._seal()
             begin, end = (int(np.searchsorted(seqs, at)) for at in (batch.first_seq, batch.last_seq + 1))
@@ -267,7 +271,12 @@ class AuditTrail:
         part = Chunk((batch,), events, batch.last_seq, batch.last_seq, batch.epoch)
         found = list(records_of(part, self._instruments))
         if self._names is not None:
-            self._names.conceal(found)
+            try:
+                self._names.conceal(found)
+            except SinkAway:
+                # The batch comes again, and its records are made anew: a command knows what was before it.
+                self._instruments.forget_from(batch.first_seq)
+                raise
         with _faults("write", self._file.name):
             for _, record in found:
                 line = encode(record)
@@ -296,12 +305,13 @@ class AuditTrail:
         raw = manifest.sign(self._body(name), self._key)
         self._put(manifest_name(self._number + 1), raw, self._step)
         self._step("sealed")
-        if self._names is not None:
-            self._names.sealed(self._position.seq)
-            self._step("keys")
         self._number, self._previous = self._number + 1, manifest.hash_of(raw)
         self._file, self._first, self._leaves = None, None, []
         self._counts = {"commands": 0, "events": 0}
+        if self._names is not None:
+            # Last: when the key store is away, all else is done, and the next seal says it.
+            self._names.sealed(self._position.seq)
+            self._step("keys")
 
     def _body(self, name: str) -> dict[str, Any]:
         assert self._first is not None, "no segment was begun"

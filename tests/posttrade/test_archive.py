@@ -24,10 +24,11 @@ from lockstep.posttrade.archive.moves import Moved, MovePlan, Mover, due
 from lockstep.posttrade.archive.parquet import lines_in, written
 from lockstep.posttrade.archive.questions import Question, answer, costs_of, mentions, plan_of
 from lockstep.posttrade.archive.rows import line_of, number_of, row_of, subjects_of, text_of
-from lockstep.posttrade.audit.keystore import KeyStore, Subject
+from lockstep.posttrade.audit.keystore import KeyStore
 from lockstep.posttrade.audit.pseudonyms import Pseudonyms
 from lockstep.posttrade.audit.records import encode
 from lockstep.posttrade.audit.sealed import sealed_records
+from lockstep.posttrade.audit.subjects import Subject
 from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.runtime.faults import EnvironmentFault
 from tests.posttrade.flows import History

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from lockstep.ops.cli.main import cli
 from lockstep.posttrade.audit import keystore_log
 from lockstep.posttrade.audit.break_glass import consent, make_request, openings_fault, reveal
-from lockstep.posttrade.audit.keystore import KeyStore, Named, Subject, Wanted, subjects_of
+from lockstep.posttrade.audit.keystore import KeyStore
 from lockstep.posttrade.audit.officers import OfficerKey, SealFault, officer_from, open_box, seal_box
+from lockstep.posttrade.audit.subjects import Named, Subject, Wanted, subjects_of
 
 ANNA, BERT, CARL, DORA = (OfficerKey(name, name.encode().ljust(32, b"!")) for name in ("Anna", "Bert", "Carl", "Dora"))
 WHO = Subject("account", 42)

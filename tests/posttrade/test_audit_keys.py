@@ -13,11 +13,12 @@ from shamir_mnemonic import shamir as slip39
 
 from lockstep.ops.cli.main import cli
 from lockstep.posttrade.audit import keystore_log, shamir
-from lockstep.posttrade.audit.keystore import KeyStore, PseudonymGone, Subject, Wanted, pseudonym_of
+from lockstep.posttrade.audit.keystore import KeyStore, PseudonymGone
 from lockstep.posttrade.audit.master import master_key
 from lockstep.posttrade.audit.naming import with_numbers
 from lockstep.posttrade.audit.pseudonyms import Pseudonyms
 from lockstep.posttrade.audit.sealed import sealed_records
+from lockstep.posttrade.audit.subjects import Subject, Wanted, pseudonym_of
 from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.posttrade.audit.verify import verify
 from lockstep.runtime.faults import EnvironmentFault
@@ -169,7 +170,7 @@ def test_a_pseudonym_is_the_hmac_of_the_clients_random_key(place):
     (pseudonym,) = place.pseudonyms(ACCOUNT)
     with closing(place.store()) as store, sqlite3.connect(place.url) as look:
         (secret,) = look.execute("SELECT secret FROM audit_keys_keys WHERE pseudonym = ?", (pseudonym,)).fetchone()
-        clear = store._decrypt(secret, pseudonym.encode())
+        clear = store.unwrapped(secret, pseudonym)
         assert pseudonym_of(clear[:32], ACCOUNT) == pseudonym
         assert store.subject_of(pseudonym) == ACCOUNT
     assert clear[:32] not in Path(place.url).read_bytes(), "keys are encrypted where they lie"
@@ -193,7 +194,7 @@ def test_erased_the_records_verify_and_nothing_leads_to_the_client_any_more(plac
     directory = place.build("one")
     before, (pseudonym,) = sealed(directory), place.pseudonyms(ACCOUNT)
     with closing(place.store()) as store:
-        tag = store._tag(ACCOUNT)
+        tag = store.tag_of(ACCOUNT)
         store.forget_follower("one", "the trail is kept, and no follower goes on with it")
     secret = sqlite3.connect(place.url).execute(
         "SELECT secret FROM audit_keys_keys WHERE pseudonym = ?", (pseudonym,)
@@ -291,7 +292,7 @@ def test_while_somebody_reads_the_key_is_not_gone_and_the_command_says_so(tmp_pa
                 *reader.execute("SELECT secret FROM audit_keys_keys WHERE pseudonym = ?", (name.pseudonym,)).fetchone(),
                 tag,
             )
-            for name, tag in zip(named, map(store._tag, subjects), strict=True)
+            for name, tag in zip(named, map(store.tag_of, subjects), strict=True)
         ]
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM audit_keys_keys").fetchone()

@@ -24,7 +24,7 @@ WITHOUT_JSON = {
     *(path for path in COMMANDS if path[0] == "alerts" and path[1] not in ("list", "quotes", "watchlists", "webhooks")),
     *(("ledger", name) for name in ("run", "rebuild", "statement", "export")),
     *(("audit", name) for name in ("run", "prove", "check", "export", "query")),
-    *(("audit", name) for name in ("erase", "officer", "seal", "open", "consent", "reveal")),
+    *(("audit", name) for name in ("erase", "rekey", "officer", "seal", "open", "consent", "reveal")),
     *(path for path in COMMANDS if path[0] in ("access", "certs") and path != ("access", "list")),
 }
 FROM_FILES = {path for path in COMMANDS if path[0] == "audit" and path != ("audit", "run")}
