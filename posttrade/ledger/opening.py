@@ -98,13 +98,21 @@ _SAME: Final = (
 )  # fmt: skip
 
 
+def _lot_micros(row: OrderRow) -> int:
+    """What an order binds, as a ledger counts it that has seen it enter (`orders._lot_micros`), or more exactly.
+
+    A child binds nothing before its parent has ended. A market order without a price of its own is held to a band that
+    no event says.
+    """
+    counted = row.place != _WAITS_FOR_PARENT and (row.order_type != _MARKET or row.price_ticks)
+    return row.lot_micros if counted else 0
+
+
 def _orders(image: StateImage, seq: int, stamp: int) -> Ints:
     def made(row: OrderRow) -> tuple[int, ...]:
         values = {name: getattr(row, name) for name in _SAME} | {
             "order_id": row.order_id,
-            # A child binds nothing before its parent has ended. What a market order that gathers binds is in no event:
-            # a ledger that has seen it enter does not count it either.
-            "lot_micros": 0 if row.place == _WAITS_FOR_PARENT or row.order_type == _MARKET else row.lot_micros,
+            "lot_micros": _lot_micros(row),
             "quantity_lots": row.leaves_lots,
             "state": schema.LIVE,
             "entered_ns": stamp,

@@ -135,10 +135,15 @@ def _new(commands: Commands, events: Events, first_seq: int, context: Context, p
 
 
 def _lot_micros(said: Events, context: Context, places: NDArray[np.intp]) -> Ints:
-    """What one lot reserves of a buy, and brings of a sell (docs/engine.md, *New order*, "Worth")."""
+    """What one lot reserves of a buy, and brings of a sell (docs/engine.md, *New order*, "Worth").
+
+    A MARKET order that gathers is held to the price that it names or to a band that is tighter, which no event says:
+    with a price of its own it counts as much as that, without one nothing. One that trades at once has ended when its
+    command has.
+    """
     orders = said.view(ORDER_EVENT)
-    price = np.where(orders["price_ticks"] != 0, orders["price_ticks"], orders["stop_price_ticks"])
-    price = np.where(orders["order_type"] == _MARKET, 0, price)
+    named = (orders["price_ticks"] != 0) | (orders["order_type"] == _MARKET)
+    price = np.where(named, orders["price_ticks"], orders["stop_price_ticks"])
     # An OCO buy must be able to pay the dearer of its two prices.
     dearer = (orders["order_type"] == _OCO) & (said["side"] == Side.BUY)
     price = np.where(dearer, orders["stop_price_ticks"], price)
