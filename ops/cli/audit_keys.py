@@ -20,6 +20,7 @@ from lockstep.runtime.output import Output
 
 if TYPE_CHECKING:
     from lockstep.posttrade.audit.naming import Keys
+    from lockstep.posttrade.audit.subjects import Subject
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _NUMBER = click.IntRange(1, 2**32 - 1)
@@ -60,16 +61,24 @@ def keys_of(key_store: str | None, master: Path | None = None) -> "Keys":
 @click.option("--reason", help="Why. It names nobody: the log keeps it for ever. Needed, but with --finish.")
 @click.option("--case", default="", help="Reference of the request, kept elsewhere.")
 @click.option("--finish", is_flag=True, help="Overwrite what an erasure has removed while somebody read; end no key.")
+@click.option(
+    "--config",
+    "config_path",
+    type=_FILE,
+    envvar="LOCKSTEP_CONFIG",
+    show_envvar=True,
+    help="Cluster in which they may have orders still: erase nobody who has one.",
+)
 @expected_errors
 def erase_command(
     key_store: str | None, master_key: Path | None, accounts: tuple[int, ...], clients: tuple[int, ...],
-    reason: str | None, case: str, finish: bool,
+    reason: str | None, case: str, finish: bool, config_path: Path | None,
 ) -> int:  # fmt: skip
     """Destroy the keys of accounts and clients: records verify as before, and no key leads to who they were.
 
-    A key goes as soon as every follower of the key store has sealed what it was used for. End the client's sessions and
-    orders first: their numbers are in records before and after. Exit code 1 if what was removed, now or
-    by an earlier erasure, may be on the disk still.
+    A key goes as soon as every follower of the key store has sealed what it was used for. Cancel the client's orders
+    first: their numbers are in records before and after. With --config that is checked, and nobody who has one is
+    erased. Exit code 1 if what was removed, now or by an earlier erasure, may be on the disk still.
     """
     from lockstep.posttrade.audit.naming import open_keys
     from lockstep.posttrade.audit.subjects import subjects_of
@@ -92,13 +101,15 @@ def erase_command(
         unknown = [one.text for one in subjects if not store.pseudonyms_of(one)]
         if unknown:
             raise Failure(f"the key store has no key of {', '.join(unknown)}: nobody was erased")
-        ended, destroyed = store.erase(subjects, reason, case)
+        through = _none_open(config_path, subjects) if config_path is not None else 0
+        ended, destroyed = store.erase(subjects, reason, case, through)
         left, overwritten = store.counts(), store.overwritten
     click.echo(f"{ended} keys ended, {destroyed} destroyed")
-    click.echo(
-        "a session or an order that is open has the same number in records before and after: who goes on with "
-        "one can be found again by it"
-    )
+    if config_path is None:
+        click.echo(
+            "an order that is open has the same number in records before and after: who has one can be found again by "
+            "it (--config looks)"
+        )
     if left["ending"]:
         click.echo(f"{left['ending']} wait until all followers have sealed what they were used for:")
         for name, at in left["followers"].items():
@@ -107,6 +118,25 @@ def erase_command(
     if not overwritten:
         click.echo(_NOT_YET if destroyed else _PERHAPS_NOT)
     return 0 if overwritten else 1
+
+
+def _none_open(config_path: Path, subjects: "list[Subject]") -> int:
+    """The seq as of which none of them has a live order.
+
+    Raises:
+        Failure: one has.
+    """
+    from lockstep.posttrade.audit.still_open import still_open
+    from lockstep.runtime.config import load
+
+    found = still_open(load(config_path), subjects)
+    if found.orders:
+        said = ", ".join(f"{one.text} has {count}" for one, count in found.orders.items())
+        raise Failure(
+            f"live orders, as of seq {found.seq}: {said}; nobody was erased. Take their right to trade away, cancel "
+            "the orders (lockstep cluster kill-switch), and erase then"
+        )
+    return found.seq
 
 
 @click.command("keys")

@@ -38,7 +38,17 @@ from lockstep.posttrade.audit.keystore_schema import (
 )
 from lockstep.posttrade.audit.officers import SECRET, Officer, SealFault, officer_from, seal_box
 from lockstep.posttrade.audit.shamir import split
-from lockstep.posttrade.audit.subjects import Named, Subject, Wanted, pseudonym_of, share_purpose, subject_from
+from lockstep.posttrade.audit.subjects import (
+    CLIENT,
+    CLIENT_SHIFT,
+    SESSION,
+    Named,
+    Subject,
+    Wanted,
+    pseudonym_of,
+    share_purpose,
+    subject_from,
+)
 from lockstep.posttrade.audit.wrapping import NONCE, Wrapping
 from lockstep.posttrade.follower import SinkAway
 from lockstep.runtime.faults import EnvironmentFault, disk_text
@@ -181,23 +191,26 @@ class KeyStore:
                 place=wanted.place, secret=self.wrapping.encrypt(key + who, pseudonym.encode()),
             )
         )  # fmt: skip
-        self._seal(work, pseudonym, who, officers, needed)
+        if wanted.subject.kind != SESSION:
+            # Officers open clients and accounts; a session says no more.
+            self._seal(work, pseudonym, who, officers, needed)
         return Named(pseudonym, wanted.seq, LIVE)
 
     # ---- erasure ---------------------------------------------------------------------------------------------------
 
-    def erase(self, subjects: Sequence[Subject], reason: str, case: str) -> tuple[int, int]:
-        """End the keys of these clients. (Keys that end now, keys that were destroyed at once.)
+    def erase(self, subjects: Sequence[Subject], reason: str, case: str, through: int = 0) -> tuple[int, int]:
+        """End the keys of these clients and of their sessions. (Keys that end now, those that were destroyed at once.)
 
-        The log has reason and case; it names no client and no pseudonym.
+        The log has reason and case; it names no client and no pseudonym. `through`: they count at least up to this
+        seq, also where no follower has come so far.
         """
         with self._writing() as work:
-            tags = [self.tag_of(one) for one in subjects]
+            tags = [self.tag_of(one) for one in (*subjects, *self._sessions_of(work, subjects))]
             rows = work.execute(select(KEYS).where(KEYS.c.tag.in_(tags), KEYS.c.to_seq == LIVE)).all()
             furthest = work.execute(select(func.max(FOLLOWERS.c.applied_seq))).scalar_one() or 0
             gone = work.execute(select(STORE.c.used_through)).scalar_one()
             for row in rows:
-                end = max(furthest, gone, row.from_seq)
+                end = max(furthest, gone, row.from_seq, through)
                 work.execute(KEYS.update().where(KEYS.c.pseudonym == row.pseudonym).values(to_seq=end))
             if rows:
                 work.execute(STORE.update().values(generation=STORE.c.generation + 1))
@@ -205,6 +218,14 @@ class KeyStore:
             destroyed = self._settle(work)
         self.finish()
         return len(rows), destroyed
+
+    def _sessions_of(self, look: Connection, subjects: Sequence[Subject]) -> list[Subject]:
+        """Sessions of these clients that have a key."""
+        clients = {one.number for one in subjects if one.kind == CLIENT}
+        live = select(KEYS.c.pseudonym, KEYS.c.secret).where(KEYS.c.kind == SESSION, KEYS.c.to_seq == LIVE)
+        rows = look.execute(live).all() if clients else ()
+        found = [subject_from(self.unwrapped(row.secret, row.pseudonym)[SECRET:]) for row in rows]
+        return [one for one in found if one.number >> CLIENT_SHIFT in clients]
 
     def _settle(self, work: Connection) -> int:
         """Destroy ended keys that no follower asks for any more; how many."""
@@ -318,7 +339,7 @@ class KeyStore:
                 work.execute(OFFICERS.insert().values(fingerprint=one.fingerprint, place=place, document=document))
             work.execute(STORE.update().values(needed=needed))
             work.execute(SHARES.delete())
-            rows = work.execute(select(KEYS.c.pseudonym, KEYS.c.secret)).all()
+            rows = work.execute(select(KEYS.c.pseudonym, KEYS.c.secret).where(KEYS.c.kind != SESSION)).all()
             for row in rows:
                 who = self.unwrapped(row.secret, row.pseudonym)[SECRET:]
                 self._seal(work, row.pseudonym, who, list(officers), needed)
@@ -371,14 +392,17 @@ class KeyStore:
     def counts(self) -> dict[str, Any]:
         """What is in it, without naming anybody."""
         with self._reading() as look:
-            keys = look.execute(select(func.count()).where(KEYS.c.to_seq == LIVE)).scalar_one()
+            live = select(func.count()).where(KEYS.c.to_seq == LIVE)
+            keys = look.execute(live.where(KEYS.c.kind != SESSION)).scalar_one()
+            sessions = look.execute(live.where(KEYS.c.kind == SESSION)).scalar_one()
             ending = look.execute(select(func.count()).where(KEYS.c.to_seq < LIVE)).scalar_one()
             erased = look.execute(select(func.count()).select_from(TOMBSTONES)).scalar_one()
             followers = {
                 row.name: {"applied_seq": row.applied_seq, "sealed_seq": row.sealed_seq}
                 for row in look.execute(select(FOLLOWERS).order_by(FOLLOWERS.c.name))
             }
-        return {"store": self.store_id, "keys": keys, "ending": ending, "erased": erased, "followers": followers}
+        said = {"store": self.store_id, "keys": keys, "sessions": sessions}
+        return {**said, "ending": ending, "erased": erased, "followers": followers}
 
     # ---- below -----------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ from typing import Any
 from lockstep.posttrade.audit.keystore import KeyStore
 from lockstep.posttrade.audit.keystore_place import key_store_url
 from lockstep.posttrade.audit.master import coming_key, master_key
-from lockstep.posttrade.audit.pseudonyms import SUBJECT_FIELDS, Pseudonyms
-from lockstep.posttrade.audit.records import PLAIN
+from lockstep.posttrade.audit.pseudonyms import LOW, SESSION_FIELDS, SUBJECT_FIELDS, Pseudonyms
+from lockstep.posttrade.audit.records import NUMBERED_SESSIONS, PLAIN, VERSION
+from lockstep.posttrade.audit.subjects import SESSION, Subject
 from lockstep.posttrade.audit.trail import has_trail, newest_body
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.process_log import ProcessLog
@@ -45,6 +46,14 @@ def names_of(directory: Path, keys: Keys, log: ProcessLog) -> Pseudonyms | None:
             "begin a new directory",
         )  # fmt: skip
         return None
+    version = VERSION
+    if body is not None and body.get("records_version") == NUMBERED_SESSIONS:
+        version = NUMBERED_SESSIONS
+        log.warning(
+            "numbered_sessions", trail=str(directory),
+            text="this trail began with numbers of sessions, and goes on so: for pseudonyms of these, too, keep it, "
+            "and begin a new directory",
+        )  # fmt: skip
     place = keys.store or str(beside(directory, "keys.db"))
     master = keys.master or beside(directory, "master.key")
     for path in (master, Path(place)):
@@ -56,7 +65,7 @@ def names_of(directory: Path, keys: Keys, log: ProcessLog) -> Pseudonyms | None:
     def again() -> KeyStore:
         return KeyStore(place, master_key(master, make=False), coming=coming_key(master))
 
-    return Pseudonyms(store, f"{socket.gethostname()}:{directory.resolve()}", again)
+    return Pseudonyms(store, f"{socket.gethostname()}:{directory.resolve()}", again, version=version)
 
 
 def open_keys(keys: Keys, *, master: bool) -> KeyStore:
@@ -91,12 +100,17 @@ def with_numbers(records: Iterator[dict[str, Any]], store: KeyStore) -> Iterator
     """Records with numbers in place of pseudonyms, but of those whose key is gone."""
     known: dict[str, int | str] = {}
     for record in records:
-        for name in SUBJECT_FIELDS:
+        for name in (*SUBJECT_FIELDS, *SESSION_FIELDS):
             said = record.get(name)
             if not isinstance(said, str):
                 continue
             if said not in known:
                 subject = store.subject_of(said)
-                known[said] = said if subject is None else subject.number
+                known[said] = said if subject is None else _number(subject)
             record[name] = known[said]
         yield record
+
+
+def _number(subject: Subject) -> int:
+    """As it stands in a record: of a session what is behind its client's number."""
+    return subject.number & LOW if subject.kind == SESSION else subject.number

@@ -1,15 +1,18 @@
 """Pseudonyms in records, as a follower writes them: accounts and clients leave, what the key store says comes.
 
-A session's number begins with the client's, so records have the client's pseudonym and what is behind it, which the
-client drew. All that names somebody is of these fields; the rest of a record says nothing about who it was.
+A session's number begins with the client's, so records have the client's pseudonym, and one of the session: a client
+may draw his sessions' numbers by a rule, and go on with one after an erasure. All that names somebody is of these
+fields; the rest of a record says nothing about who it was.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from lockstep.posttrade.audit.keystore import KeyStore, MasterKeyChanged
 from lockstep.posttrade.audit.keystore_schema import LIVE
-from lockstep.posttrade.audit.subjects import ACCOUNT, CLIENT, Named, Subject, Wanted
+from lockstep.posttrade.audit.records import NUMBERED_SESSIONS, VERSION
+from lockstep.posttrade.audit.subjects import ACCOUNT, CLIENT, CLIENT_SHIFT, SESSION, Named, Subject, Wanted
 
 _ACCOUNTS: Final = ("account", "to_account", "maker_account")
 _SESSIONS: Final = {
@@ -20,20 +23,39 @@ _SESSIONS: Final = {
 _OF_SESSION: Final = ("SESSION_OPENED", "SESSION_CLOSED")
 """Commands whose `order_id` is a session."""
 SUBJECT_FIELDS: Final = (*_ACCOUNTS, *(client for client, _ in _SESSIONS.values()))
-"""Of a record that has pseudonyms: those that have one."""
-_SHIFT: Final = 32
-_LOW: Final = (1 << _SHIFT) - 1
+"""Of a record that has pseudonyms: those that have one of an account or a client."""
+SESSION_FIELDS: Final = tuple(session for _, session in _SESSIONS.values())
+"""Of a record that has pseudonyms: sessions."""
+LOW: Final = (1 << CLIENT_SHIFT) - 1
+"""Of a session's number: what is behind the client's."""
 
-Found = list[tuple[str, Subject, int]]
-"""Of a record: the field, whose number it has, and the number."""
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field that has a number of somebody's."""
+
+    name: str
+    subject: Subject
+    target: str
+    """Where the pseudonym stands."""
+    place: str
+    """What the place of the history is called by it."""
 
 
 class Pseudonyms:
     """One follower's view of the key store. Belongs to the thread that applies."""
 
-    def __init__(self, store: KeyStore, follower: str, again: Callable[[], KeyStore] | None = None) -> None:
-        """`again`: opens the key store anew, when its master key was changed."""
+    def __init__(
+        self,
+        store: KeyStore,
+        follower: str,
+        again: Callable[[], KeyStore] | None = None,
+        *,
+        version: int = VERSION,
+    ) -> None:
+        """`again`: opens the key store anew, when its master key was changed. `version`: of the records."""
         self.store = store
+        self.version = version
         self._again = again
         self._follower = follower
         self._known: dict[Subject, Named] = {}
@@ -74,24 +96,30 @@ class Pseudonyms:
         Raises:
             EnvironmentFault: the key store does not answer, or a key is gone.
         """
-        found = [(seq, record, _found(record)) for seq, record in records]
+        numbered = self.version <= NUMBERED_SESSIONS
+        found = [(seq, record, _found(record, numbered=numbered)) for seq, record in records]
         wanted: dict[Subject, Wanted] = {}
         for seq, record, fields in found:
-            for name, subject, _ in fields:
-                if subject not in wanted and self._remembered(subject, seq) is None:
-                    wanted[subject] = self._wanted(subject, seq, record, name)
+            for one in fields:
+                if one.subject not in wanted and self._remembered(one.subject, seq) is None:
+                    wanted[one.subject] = self._wanted(one, seq, record)
         if wanted:
             self._ask(list(wanted.values()))
         for seq, record, fields in found:
-            for name, subject, number in fields:
-                _put(record, name, number, self._pseudonym(subject, seq, record, name))
+            numbers = {one.name: record.pop(one.name) for one in fields if one.name in record}
+            for one in fields:
+                record[one.target] = self._pseudonym(one, seq, record)
+            if numbered:
+                for one in fields:
+                    if one.subject.kind == CLIENT:
+                        record[_session_of(one.name)] = numbers[one.name] & LOW
 
-    def _pseudonym(self, subject: Subject, seq: int, record: dict[str, Any], name: str) -> str:
-        known = self._remembered(subject, seq)
+    def _pseudonym(self, one: _Field, seq: int, record: dict[str, Any]) -> str:
+        known = self._remembered(one.subject, seq)
         if known is None:
             # Within a batch a key has ended, and another one begins.
-            self._ask([self._wanted(subject, seq, record, name)])
-            known = self._remembered(subject, seq)
+            self._ask([self._wanted(one, seq, record)])
+            known = self._remembered(one.subject, seq)
         assert known is not None, f"the key store gave no pseudonym for seq {seq}"
         return known.pseudonym
 
@@ -101,9 +129,9 @@ class Pseudonyms:
                 return known
         return None
 
-    def _wanted(self, subject: Subject, seq: int, record: dict[str, Any], name: str) -> Wanted:
+    def _wanted(self, one: _Field, seq: int, record: dict[str, Any]) -> Wanted:
         what = "C" if record["what"] == "command" else f"E{record['index']}"
-        return Wanted(subject, seq, f"{seq}.{what}.{name}", self._from_beginning)
+        return Wanted(one.subject, seq, f"{seq}.{what}.{one.place}", self._from_beginning)
 
     def _ask(self, wanted: list[Wanted]) -> None:
         for one, named in zip(wanted, self._asked(lambda store: store.resolve(wanted)), strict=True):
@@ -113,24 +141,22 @@ class Pseudonyms:
                 self._stones[one.subject] = named
 
 
-def _found(record: dict[str, Any]) -> Found:
-    found: Found = []
-    for name in _ACCOUNTS:
-        if name in record:
-            found.append((name, Subject(ACCOUNT, record[name]), record[name]))
-    for name in _SESSIONS:
-        if name in record:
-            found.append((name, Subject(CLIENT, record[name] >> _SHIFT), record[name]))
+def _found(record: dict[str, Any], *, numbered: bool) -> list[_Field]:
+    found = [_Field(name, Subject(ACCOUNT, record[name]), name, name) for name in _ACCOUNTS if name in record]
+    sessions = [name for name in _SESSIONS if name in record]
     if record["what"] == "command" and record["kind"] in _OF_SESSION and "order_id" in record:
-        found.append(("order_id", Subject(CLIENT, record["order_id"] >> _SHIFT), record["order_id"]))
+        sessions.append("order_id")
+    for name in sessions:
+        number, (client, session) = record[name], _SESSIONS[_session_field(name)]
+        found.append(_Field(name, Subject(CLIENT, number >> CLIENT_SHIFT), client, name))
+        if not numbered:
+            found.append(_Field(name, Subject(SESSION, number), session, f"{name}.session"))
     return found
 
 
-def _put(record: dict[str, Any], name: str, number: int, pseudonym: str) -> None:
-    if name in _ACCOUNTS:
-        record[name] = pseudonym
-        return
-    del record[name]
-    client, session = _SESSIONS["of_session" if name == "order_id" else name]
-    record[client] = pseudonym
-    record[session] = number & _LOW
+def _session_field(name: str) -> str:
+    return "of_session" if name == "order_id" else name
+
+
+def _session_of(name: str) -> str:
+    return _SESSIONS[_session_field(name)][1]

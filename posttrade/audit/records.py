@@ -4,7 +4,8 @@ A record is one line of canonical JSON: keys in alphabetical order, no blanks, A
 journal, years later, gets the same bytes. Prices are decimal text in currency, quantities whole units, times UTC to the
 microsecond, as RTS 24 writes them. What is nothing is left out. Names of accounts are left out, too: what may have to
 be forgotten must not stand in what can't be changed. Numbers of accounts and clients are in records of version 1; in
-those of version 2 pseudonyms stand in their place (`pseudonyms.py`).
+those of version 2 pseudonyms stand in their place (`pseudonyms.py`), in those of version 3 in place of numbers of
+sessions, too.
 """
 
 import json
@@ -32,8 +33,10 @@ from lockstep.stream.records import (
 
 PLAIN: Final = 1
 """Version of records that have numbers of accounts and clients: trails that began so go on so."""
-VERSION: Final = 2
-"""Of the records: raised when the same stream leads to other bytes. 2: with pseudonyms."""
+NUMBERED_SESSIONS: Final = 2
+"""Of records that have pseudonyms, and numbers of sessions as clients drew them."""
+VERSION: Final = 3
+"""Of the records: raised when the same stream leads to other bytes. 3: with pseudonyms, of sessions as well."""
 _MICROS: Final = 1_000_000
 _DEFINED: Final = int(EventKind.INSTRUMENT_DEFINED)
 _PRICES: Final = (

@@ -1,4 +1,4 @@
-"""Whose pseudonyms there are: accounts and clients. How a pseudonym follows from a key. Pure."""
+"""Whose pseudonyms there are: accounts, clients and their sessions. How a pseudonym follows from a key. Pure."""
 
 import hashlib
 import hmac
@@ -8,9 +8,12 @@ from typing import Final
 
 ACCOUNT: Final = "account"
 CLIENT: Final = "client"
-KINDS: Final = (ACCOUNT, CLIENT)
-_PSEUDONYM: Final = 32
-"""Hexadecimal digits."""
+SESSION: Final = "session"
+KINDS: Final = (ACCOUNT, CLIENT, SESSION)
+CLIENT_SHIFT: Final = 32
+"""A session's number begins with its client's."""
+_DIGITS: Final = {ACCOUNT: 32, CLIENT: 32, SESSION: 16}
+"""Hexadecimal digits of a pseudonym. There are many sessions, and each record has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Subject:
     """Whose pseudonym."""
 
     kind: str
-    """`account`, or `client`: whose session it was."""
+    """`account`; `client`: whose session it was; `session`: which one."""
     number: int
 
     @property
@@ -49,8 +52,8 @@ class Named:
 
 
 def pseudonym_of(key: bytes, subject: Subject) -> str:
-    """128 bits of HMAC-SHA256(key, who it is), hexadecimal."""
-    return hmac.new(key, subject.text.encode(), hashlib.sha256).hexdigest()[:_PSEUDONYM]
+    """128 bits of HMAC-SHA256(key, who it is), hexadecimal; of a session 64."""
+    return hmac.new(key, subject.text.encode(), hashlib.sha256).hexdigest()[: _DIGITS[subject.kind]]
 
 
 def subject_from(text: bytes) -> Subject:

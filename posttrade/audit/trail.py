@@ -29,7 +29,7 @@ from lockstep.posttrade.audit import manifest, merkle
 from lockstep.posttrade.audit.known import INSTRUMENTS, known_bytes, known_from, known_hash, learn_sealed
 from lockstep.posttrade.audit.manifest import ManifestFault, manifest_name, manifest_number
 from lockstep.posttrade.audit.pseudonyms import Pseudonyms
-from lockstep.posttrade.audit.records import PLAIN, VERSION, Instruments, encode, records_of
+from lockstep.posttrade.audit.records import PLAIN, Instruments, encode, records_of
 from lockstep.posttrade.audit.sealed import sealed_records
 from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
 from lockstep.posttrade.follower import SinkAway
@@ -93,7 +93,7 @@ class AuditTrail:
         self._key = key
         self._names = names
         self._registered = False
-        self._version = PLAIN if names is None else VERSION
+        self._version = PLAIN if names is None else names.version
         self._step = step or (lambda _what: None)
         self._segment_commands = segment_commands
         self._number = 0

@@ -15,13 +15,15 @@ from lockstep.ops.cli.main import cli
 from lockstep.posttrade.audit import keystore_log, shamir
 from lockstep.posttrade.audit.keystore import KeyStore, PseudonymGone
 from lockstep.posttrade.audit.master import master_key
-from lockstep.posttrade.audit.naming import with_numbers
+from lockstep.posttrade.audit.naming import Keys, names_of, with_numbers
 from lockstep.posttrade.audit.pseudonyms import Pseudonyms
 from lockstep.posttrade.audit.sealed import sealed_records
 from lockstep.posttrade.audit.subjects import Subject, Wanted, pseudonym_of
 from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.posttrade.audit.verify import verify
 from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.process import open_log
+from tests.all_features import SESSION
 from tests.posttrade.flows import History, history
 from tests.posttrade.kill_steps import Step, kill_at_every_step
 from tests.posttrade.test_audit import COMMANDS, KEY, STEPS, sealed
@@ -161,8 +163,31 @@ def test_no_record_has_a_number_of_an_account_or_client_and_all_else_is_as_it_wa
             "of_session": ("of_client", "of_session"),
         }.items():  # fmt: skip
             assert now.pop(client, 0) << 32 | now.pop(low, 0) == before.pop(session, 0)
+            assert isinstance(hid.get(low, ""), str), "a session's number, neither"
         assert now == before
     assert accounts > 300
+
+
+def test_a_trail_with_numbers_of_sessions_goes_on_so(place):
+    """Records of version 2."""
+    directory, middle = place.directory / "one", the_history().batches[60].last_seq
+    place.go_on(AuditTrail(directory, KEY, segment_commands=COMMANDS, names=older(place)), 9, middle)
+    Path(place.url).rename(place.directory / "one.keys.db")
+    (place.directory / "one.master.key").write_text(MASTER.hex())
+    names = names_of(directory, Keys(), open_log("audit"))
+    assert names is not None
+    assert names.version == 2
+    trail = AuditTrail(directory, KEY, segment_commands=COMMANDS, names=names)
+    place.go_on(trail)
+    trail.close()
+    assert verify(directory).findings == ()
+    found = records(directory)
+    assert {record["session"] for record in found if "session" in record} == {SESSION & (2**32 - 1)}
+    assert all(isinstance(record["client"], str) for record in found if "client" in record)
+
+
+def older(place: Place) -> Pseudonyms:
+    return Pseudonyms(place.store(), "one", version=2)
 
 
 def test_a_pseudonym_is_the_hmac_of_the_clients_random_key(place):
@@ -183,7 +208,7 @@ def test_a_trail_goes_on_with_its_own_key_store_alone(place):
     other = Place(place.directory / "elsewhere")
     with pytest.raises(EnvironmentFault, match=r"name that one \(--keys\)"):
         AuditTrail(place.directory / "one", KEY, names=Pseudonyms(other.store(), "one"))
-    with pytest.raises(EnvironmentFault, match="records of version 2, not 1"):
+    with pytest.raises(EnvironmentFault, match="records of version 3, not 1"):
         AuditTrail(place.directory / "one", KEY)
 
 
@@ -255,6 +280,45 @@ def test_who_comes_back_after_an_erasure_is_somebody_new_on_every_follower(place
     assert sealed(place.build("again", 30)) == sealed(place.directory / "one")
 
 
+def test_a_client_who_is_erased_and_goes_on_with_his_session_is_not_found_again_by_it(place):
+    middle = the_history().batches[70].last_seq
+    trail = place.trail("one")
+    place.go_on(trail, 5, middle)
+    middle = trail.position().seq
+    client = Subject("client", SESSION >> 32)
+    before = {kind: place.pseudonyms(Subject(kind, number)) for kind, number in whose(client)}
+    assert all(before.values())
+    assert place.erase(client) == (2, 0), "he, and his session"
+    place.go_on(trail)
+    trail.close()
+    after = {kind: place.pseudonyms(Subject(kind, number)) for kind, number in whose(client)}
+    assert not {*before["client"], *before["session"]} & {*after["client"], *after["session"]}
+    found = [record for record in records(place.directory / "one") if "session" in record]
+    old = [record for record in found if record["seq"] <= middle]
+    new = [record for record in found if record["seq"] > middle]
+    assert {record["session"] for record in old} == set(before["session"])
+    assert {record["session"] for record in new} == set(after["session"])
+    # And a rebuild, which has nothing but tombstones, comes to the same.
+    assert sealed(place.build("again", 30)) == sealed(place.directory / "one")
+
+
+def whose(client: Subject) -> list[tuple[str, int]]:
+    return [("client", client.number), ("session", SESSION)]
+
+
+def test_what_an_erasure_is_told_of_counts_where_no_follower_has_come_so_far(place):
+    """Such as the end of the client's last order, which is still to be recorded under the old pseudonym."""
+    with closing(place.store()) as store:
+        store.register("one", 0)
+        store.announce("one", 9)
+        (old,) = store.resolve([Wanted(ACCOUNT, 5, "5.C.1", from_beginning=True)])
+        assert store.erase([ACCOUNT], "asked", "1", through=12) == (1, 0)
+        store.sealed("one", 9)
+        later = [Wanted(ACCOUNT, seq, f"{seq}.C.1", from_beginning=True) for seq in (12, 13)]
+        names = [one.pseudonym for one in store.resolve(later)]
+        assert names[0] == old.pseudonym != names[1]
+
+
 def test_a_follower_that_begins_later_changes_nothing_for_one_that_has_all(place):
     with closing(place.store()) as store:
         late = store.resolve([Wanted(ACCOUNT, 5_000, "5000.C.account", from_beginning=False)])
@@ -301,7 +365,7 @@ def test_while_somebody_reads_the_key_is_not_gone_and_the_command_says_so(tmp_pa
         assert on_the_disk(place, *held[0])
         code, said = erase_command(place, "--account", "2", "--reason", "asked")
         assert (code, "1 keys ended, 1 destroyed" in said, "not yet overwritten" in said) == (1, True, True)
-        assert "a session or an order that is open" in said
+        assert "an order that is open has the same number" in said
         assert erase_command(place, "--finish") == (1, said.splitlines()[-1] + "\n")
         reader.rollback()
         assert on_the_disk(place, *held[1]), "until somebody writes"

@@ -127,7 +127,7 @@ def test_a_prepared_key_is_the_one_that_it_is_changed_for(tmp_path):
     assert elsewhere.read_text() == wanted
 
 
-def the_trail(directory: Path, names: Pseudonyms) -> AuditTrail:
+def the_trail(directory: Path, names: Pseudonyms | None) -> AuditTrail:
     return AuditTrail(directory, KEY, segment_commands=COMMANDS, names=names)
 
 

@@ -27,8 +27,8 @@ WITHOUT_JSON = {
     *(("audit", name) for name in ("erase", "rekey", "officer", "seal", "open", "consent", "reveal")),
     *(path for path in COMMANDS if path[0] in ("access", "certs") and path != ("access", "list")),
 }
-FROM_FILES = {path for path in COMMANDS if path[0] == "audit" and path != ("audit", "run")}
-"""A trail is proven, asked and kept from its files alone."""
+FROM_FILES = {path for path in COMMANDS if path[0] == "audit" and path[1] not in ("run", "erase")}
+"""A trail is proven, asked and kept from its files alone. An erasure may look at the cluster."""
 WITHOUT_CONFIG = {
     ("up",),
     ("demo",),
