@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lockstep.ops.cli import audit_archive, audit_keys
+from lockstep.ops.cli.audit_clocks import clocks_command
 from lockstep.ops.cli.audit_keys import keys_of, keys_option, master_option
 from lockstep.ops.cli.lazy_group import PlainGroup
 from lockstep.ops.cli.options import (
@@ -277,5 +278,5 @@ def check_command(proof: Path, fingerprint: str | None) -> int:
     return 0
 
 
-for _one in (*audit_archive.COMMANDS, *audit_keys.COMMANDS):
+for _one in (clocks_command, *audit_archive.COMMANDS, *audit_keys.COMMANDS):
     command.add_command(_one)

@@ -90,7 +90,17 @@ class Undescribed:
     pass
 
 
-FIGURES = ("runtime/metrics", "sequencer", "replica", "gateway", "marketdata", "reconciler", "day", "posttrade/alerts")
+FIGURES = (
+    "runtime/metrics",
+    "sequencer",
+    "replica",
+    "gateway",
+    "marketdata",
+    "reconciler",
+    "day",
+    "posttrade/alerts",
+    "posttrade/audit",
+)
 WHOLE = ("runtime/metrics", "posttrade/alerts")
 """Folders that have figures in other files, too."""
 

@@ -24,11 +24,11 @@ WITHOUT_JSON = {
     *(path for path in COMMANDS if path[0] == "alerts" and path[1] not in ("list", "quotes", "watchlists", "webhooks")),
     *(("ledger", name) for name in ("run", "rebuild", "statement", "export")),
     *(("audit", name) for name in ("run", "prove", "check", "export", "query")),
-    *(("audit", name) for name in ("erase", "rekey", "officer", "seal", "open", "consent", "reveal")),
+    *(("audit", name) for name in ("clocks", "erase", "rekey", "officer", "seal", "open", "consent", "reveal")),
     *(path for path in COMMANDS if path[0] in ("access", "certs") and path != ("access", "list")),
 }
-FROM_FILES = {path for path in COMMANDS if path[0] == "audit" and path[1] not in ("run", "erase")}
-"""A trail is proven, asked and kept from its files alone. An erasure may look at the cluster."""
+FROM_FILES = {path for path in COMMANDS if path[0] == "audit" and path[1] not in ("run", "erase", "clocks")}
+"""A trail is proven, asked and kept from its files alone. An erasure may look at the cluster; clocks are its hosts'."""
 WITHOUT_CONFIG = {
     ("up",),
     ("demo",),

@@ -18,6 +18,7 @@ GATEWAY = f'{C}, kind="gateway", member="gateway-1", job="lockstep"'
 ETCD = f'{C}, kind="etcd", member="etcd-1", job="lockstep"'
 RECONCILER = f'{C}, kind="reconciler", member="reconciler-1", job="lockstep"'
 ALERTS = f'{C}, kind="alerts", member="alerts", job="lockstep"'
+CLOCK = f'{C}, kind="clocks", member="clocks", job="lockstep"'
 DAY = f'{C}, kind="day", member="day", job="lockstep"'
 SNAPSHOTTER = f'{C}, kind="snapshotter", member="snapshotter-1", job="lockstep"'
 
@@ -63,6 +64,11 @@ HEALTHY: Series = {
     f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x90",
     # A receiver is away for four minutes.
     f"lockstep_alerts_webhooks_failing{{{ALERTS}}}": "0x40 2x40 0x10",
+    # A clock that is nearly as far away as it may be.
+    f"lockstep_clock_divergence_seconds{{{CLOCK}}}": "0.00009x90",
+    f"lockstep_clock_allowed_seconds{{{CLOCK}}}": "0.0001x90",
+    f"lockstep_clock_traceable{{{CLOCK}}}": "1x90",
+    f"lockstep_clock_measured_timestamp_seconds{{{CLOCK}}}": "0+6x90",
     # Each change is a little late.
     f"lockstep_day_late_seconds{{{DAY}}}": "0x40 1 0x49",
     f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x90",
@@ -89,6 +95,7 @@ PLANTED: dict[str, Series] = {
     },
     "LockstepStampedTimeWrong": {f"lockstep_sequencer_stamp_time_seconds{{{SEQUENCER}}}": "3600+6x90"},
     "LockstepClockWrong": {f"lockstep_sequencer_clock_ahead_seconds{{{SEQUENCER}}}": "0x70 -3600x20"},
+    "LockstepClockDiverges": {f"lockstep_clock_divergence_seconds{{{CLOCK}}}": "0.00009x70 0.00011x20"},
     "LockstepEtcdDown": {f"lockstep_etcd_up{{{SEQUENCER}}}": "1x70 0x20"},
     "LockstepEtcdMemberDown": {f"up{{{ETCD}}}": "1x70 0x20"},
     "LockstepConfigUnusable": {f"lockstep_etcd_config_usable{{{SEQUENCER}}}": "1x70 0x20"},
