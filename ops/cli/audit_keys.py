@@ -167,8 +167,10 @@ def keys_command(key_store: str | None, forget_follower: str | None, reason: str
     if not on_stdout(json_file):
         for line in lines:
             click.echo(line)
-        click.echo(f"{counts['keys']} keys, {counts['ending']} ending, {counts['erased']} erased")
-        click.echo(f"{needed} of {len(officers)} officers open an identity: {', '.join(one.name for one in officers)}")
+        of = f"{counts['keys']} keys of accounts and clients, {counts['sessions']} of sessions"
+        click.echo(f"{of}; {counts['ending']} ending, {counts['erased']} erased")
+        named = ", ".join(one.name for one in officers)
+        click.echo(f"{needed} of {len(officers)} officers open an identity: {named}" if officers else "no officers yet")
         for name, at in counts["followers"].items():
             click.echo(f"follower {name}: applied seq {at['applied_seq']}, sealed seq {at['sealed_seq']}")
         for fault in faults:

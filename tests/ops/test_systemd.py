@@ -66,9 +66,11 @@ def test_a_unit_starts_a_command_that_there_is(name: str) -> None:
 def test_every_command_that_runs_until_it_is_stopped_has_a_unit() -> None:
     """`lockstep up` starts whole clusters; it and what ends by itself have none."""
     roles = {"driver", "engine", "feed", "gateway", "sequencer", "snapshotter"}
+    clocks = {"clocks"}
+    """`audit clocks --every`."""
     context = click.Context(cli)
     groups = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
     followers = {
         name for name, one in groups.items() if isinstance(one, click.Group) and "run" in one.list_commands(context)
     }
-    assert {name.removeprefix("lockstep-").split(".")[0].rstrip("@") for name in NAMES} == roles | followers
+    assert {name.removeprefix("lockstep-").split(".")[0].rstrip("@") for name in NAMES} == roles | followers | clocks
