@@ -15,6 +15,7 @@ from lockstep.stream.records import (
     MARKET,
     MAX_PRICE_TICKS,
     MAX_QUANTITY_LOTS,
+    RESTRICTION,
     RULES,
     SETTING,
     THROTTLE,
@@ -25,6 +26,8 @@ from lockstep.stream.records import (
     OddLotDisplay,
     OddLots,
     Phase,
+    ShortSaleAction,
+    TradeBar,
 )
 
 _ADMIN: Final = Layout(ADMIN)
@@ -33,11 +36,13 @@ _CONTROL: Final = Layout(CONTROL)
 _LIMITS: Final = Layout(LIMITS)
 _LOTS: Final = Layout(LOTS)
 _MARKET: Final = Layout(MARKET)
+_RESTRICTION: Final = Layout(RESTRICTION)
 _RULES: Final = Layout(RULES)
 _SETTING: Final = Layout(SETTING)
 _THROTTLE: Final = Layout(THROTTLE)
 _TRANSFER: Final = Layout(TRANSFER)
 _MOST_UNIT_MICROS: Final = 2**40
+_MOST_HELD: Final = 2**62
 _MOST_LOTS: Final = 2**62
 _MOST_FEE_PPM: Final = 100_000
 _MOST_MARGIN_PPM: Final = 10**7
@@ -381,6 +386,61 @@ class AdminCommands(CommandRows):
     def no_lots(self, *, instrument: int) -> int:
         """No lot is a round one any more."""
         return self._add(_LOTS, CommandKind.SET_LOTS, {"instrument": whole("instrument", instrument, 1, U32)})
+
+    def set_restrictions(
+        self,
+        *,
+        instrument: int,
+        account: int = 0,
+        bars: TradeBar | int = 0,
+        max_share_ppm: int = 0,
+        outstanding_lots: int = 0,
+        located_lots: int = 0,
+    ) -> int:
+        """Who may trade an instrument, and how far: all terms anew; none given: no such restriction any more.
+
+        Args:
+            instrument: which one.
+            account: whom it concerns; 0: every account.
+            bars: what is refused, TradeBar together; LOCATES of every account only.
+            max_share_ppm: what an account may hold at the most of `outstanding_lots`, in millionths; every account.
+            outstanding_lots: lots of the instrument that there are; with `max_share_ppm`.
+            located_lots: lots that this account may be short of where locates are needed.
+        """
+        of_all = not whole("account", account, 0, U32)
+        most = TradeBar.NO_BUYS | TradeBar.NO_SELLS | TradeBar.ONLY_CLOSING | TradeBar.LOCATES * of_all
+        if not isinstance(bars, int) or bars & ~int(most) or bars < 0:
+            raise ValueError(f"bars is {bars!r}: give bits of TradeBar, LOCATES of account 0 only")
+        if located_lots if of_all else max_share_ppm or outstanding_lots:
+            raise ValueError("located_lots is of one account, max_share_ppm and outstanding_lots of every one (0)")
+        if bool(max_share_ppm) != bool(outstanding_lots):
+            raise ValueError("max_share_ppm and outstanding_lots go together: give both, or neither")
+        fields = {
+            "instrument": whole("instrument", instrument, 1, U32),
+            "account": account,
+            "bars": int(bars),
+            "max_share_ppm": whole("max_share_ppm", max_share_ppm, 0, _PPM),
+            "outstanding_lots": whole("outstanding_lots", outstanding_lots, 0, _MOST_HELD),
+            "located_lots": whole("located_lots", located_lots, 0, _MOST_HELD),
+        }
+        return self._add(_RESTRICTION, CommandKind.SET_RESTRICTIONS, fields)
+
+    def set_short_sales(
+        self, *, instrument: int, fall_ppm: int = 0, action: ShortSaleAction | str = ShortSaleAction.KEEP
+    ) -> int:
+        """When short sales are held to a price above the best bid.
+
+        Args:
+            instrument: which one.
+            fall_ppm: from which fall under the previous close on, in millionths of it; 0: the price restricts nothing.
+            action: BEGIN or END the restriction now; KEEP it as it is.
+        """
+        fields = {
+            "instrument": whole("instrument", instrument, 1, U32),
+            "fall_ppm": whole("fall_ppm", fall_ppm, 0, _PPM),
+            "action": word(ShortSaleAction, "action", action),
+        }
+        return self._add(_RESTRICTION, CommandKind.SET_SHORT_SALES, fields)
 
     def tick(self) -> int:
         """Time has come to the stamp of this batch: orders end, phases change, auctions say what they would give.

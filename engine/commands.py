@@ -22,8 +22,8 @@ _COMMAND: Final = Layout(COMMAND)
 _MOST_PEAKS: Final = 1000
 _NOT_OF_A_CHILD: Final = ("flags", "display_lots", "min_lots")
 _NO_PARENT: Final = (
-    "parent_id is for plain orders that rest: DAY, GTC, GTD, no post_only, hidden, cancel_on_halt, display_lots "
-    "or min_lots"
+    "parent_id is for plain orders that rest: DAY, GTC, GTD, no post_only, hidden, cancel_on_halt, short_exempt, "
+    "display_lots or min_lots"
 )
 _RESTS: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 _TIFS: Final = {
@@ -73,6 +73,7 @@ class CommandBuilder(AdminCommands):
         tag: int = 0,
         parent_id: int = 0,
         cancel_on_halt: bool = False,
+        short_exempt: bool = False,
     ) -> int:
         """A limit order: it trades at `price_ticks` or better, and what is left rests, as `tif` says.
 
@@ -93,10 +94,10 @@ class CommandBuilder(AdminCommands):
             tag: free for you; the engine does not look at it.
             parent_id: client order id of the account's order that it waits for. For DAY, GTC, GTD, without options.
             cancel_on_halt: it ends when trading is halted or paused. For DAY, GTC, GTD.
+            short_exempt: no short-sale restriction holds it to a price. For sells.
         """
         tif = word(TimeInForce, "tif", tif)
-        flags = OrderFlag.POST_ONLY * switch("post_only", post_only) + OrderFlag.HIDDEN * switch("hidden", hidden)
-        flags += OrderFlag.CANCEL_ON_HALT * switch("cancel_on_halt", cancel_on_halt)
+        flags = _flags(post_only=post_only, hidden=hidden, cancel_on_halt=cancel_on_halt, short_exempt=short_exempt)
         display = whole("display_lots", display_lots, 0, MAX_QUANTITY_LOTS)
         least = whole("min_lots", min_lots, 0, MAX_QUANTITY_LOTS)
         _check_options(tif, flags, display, least)
@@ -126,6 +127,7 @@ class CommandBuilder(AdminCommands):
         min_lots: int = 0,
         stp: SelfTradePrevention | str = SelfTradePrevention.NONE,
         tag: int = 0,
+        short_exempt: bool = False,
     ) -> int:
         """A market order: it trades at once at what there is; nothing of it rests, but in an auction.
 
@@ -138,7 +140,11 @@ class CommandBuilder(AdminCommands):
         least = whole("min_lots", min_lots, 0, MAX_QUANTITY_LOTS)
         if least and (tif == TimeInForce.FOK or tif >= TimeInForce.AT_OPEN):
             raise ValueError(f"min_lots does not go with tif {tif.name}: leave it out, or use IOC")
-        terms = {"price_ticks": whole("protection_ticks", protection_ticks, 0, MAX_PRICE_TICKS), "min_lots": least}
+        terms = {
+            "price_ticks": whole("protection_ticks", protection_ticks, 0, MAX_PRICE_TICKS),
+            "min_lots": least,
+            "flags": _flags(short_exempt=short_exempt),
+        }
         return self._order(
             OrderType.MARKET, account, instrument, side, quantity_lots, client_order_id, tif, 0, stp, tag, terms
         )
@@ -159,6 +165,7 @@ class CommandBuilder(AdminCommands):
         tag: int = 0,
         parent_id: int = 0,
         cancel_on_halt: bool = False,
+        short_exempt: bool = False,
     ) -> int:
         """An order that waits until a trade reaches its stop price; then a market order, or one with a limit.
 
@@ -168,7 +175,7 @@ class CommandBuilder(AdminCommands):
             tif: DAY, GTC or GTD.
         """
         terms = {
-            "flags": OrderFlag.CANCEL_ON_HALT * switch("cancel_on_halt", cancel_on_halt),
+            "flags": _flags(cancel_on_halt=cancel_on_halt, short_exempt=short_exempt),
             "stop_price_ticks": whole("stop_price_ticks", stop_price_ticks, 1, MAX_PRICE_TICKS),
             "parent_id": whole("parent_id", parent_id, 0, U64),
         }
@@ -195,6 +202,7 @@ class CommandBuilder(AdminCommands):
         stp: SelfTradePrevention | str = SelfTradePrevention.NONE,
         tag: int = 0,
         cancel_on_halt: bool = False,
+        short_exempt: bool = False,
     ) -> int:
         """A stop whose price follows the latest trade at a distance of `trail_ticks`.
 
@@ -202,7 +210,7 @@ class CommandBuilder(AdminCommands):
             stop_price_ticks: where it begins; 0: at that distance from the latest trade, which there must be.
         """
         terms = {
-            "flags": OrderFlag.CANCEL_ON_HALT * switch("cancel_on_halt", cancel_on_halt),
+            "flags": _flags(cancel_on_halt=cancel_on_halt, short_exempt=short_exempt),
             "trail_ticks": whole("trail_ticks", trail_ticks, 1, MAX_PRICE_TICKS),
             "stop_price_ticks": whole("stop_price_ticks", stop_price_ticks, 0, MAX_PRICE_TICKS),
         }
@@ -227,6 +235,7 @@ class CommandBuilder(AdminCommands):
         tag: int = 0,
         parent_id: int = 0,
         cancel_on_halt: bool = False,
+        short_exempt: bool = False,
     ) -> int:
         """One cancels the other: a limit order that becomes a market order when a trade reaches its stop price.
 
@@ -238,7 +247,7 @@ class CommandBuilder(AdminCommands):
         """
         side = word(Side, "side", side)
         terms = {
-            "flags": OrderFlag.CANCEL_ON_HALT * switch("cancel_on_halt", cancel_on_halt),
+            "flags": _flags(cancel_on_halt=cancel_on_halt, short_exempt=short_exempt),
             "price_ticks": whole("price_ticks", price_ticks, 1, MAX_PRICE_TICKS),
             "stop_price_ticks": whole("stop_price_ticks", stop_price_ticks, 1, MAX_PRICE_TICKS),
             "parent_id": whole("parent_id", parent_id, 0, U64),
@@ -329,6 +338,9 @@ class CommandBuilder(AdminCommands):
         dated = tif is TimeInForce.GTD
         if dated != (expire_ns != 0):
             raise ValueError("expire_ns and tif GTD go together: give both, or neither")
+        of_side = word(Side, "side", side)
+        if terms.get("flags", 0) & OrderFlag.SHORT_EXEMPT and of_side != Side.SELL:
+            raise ValueError("short_exempt is for sells: leave it out of a buy")
         lots = whole("quantity_lots", quantity_lots, 1, MAX_QUANTITY_LOTS)
         if terms.get("parent_id", 0) != 0 and (tif not in _RESTS or any(terms.get(name) for name in _NOT_OF_A_CHILD)):
             raise ValueError(_NO_PARENT)
@@ -350,9 +362,14 @@ class CommandBuilder(AdminCommands):
         return self._add(_COMMAND, CommandKind.NEW_ORDER, fields)
 
 
+def _flags(**wanted: bool) -> int:
+    """The flags of these names that are wanted."""
+    return sum(int(OrderFlag[name.upper()]) for name, value in wanted.items() if switch(name, value))
+
+
 def _check_options(tif: TimeInForce, flags: int, display: int, least: int) -> None:
     """Raises ValueError if what an order is given beside its price does not go together."""
-    if (flags or display) and tif not in _RESTS:
+    if (flags & ~OrderFlag.SHORT_EXEMPT or display) and tif not in _RESTS:
         raise ValueError(
             f"post_only, hidden, cancel_on_halt and display_lots are for orders that rest: not with tif {tif.name}"
         )

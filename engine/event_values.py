@@ -153,8 +153,8 @@ class DefinitionEvent:
 class SettingEvent:
     """Events of SETTING commands, of sessions, margin calls and bands. Kinds: PHASE_CHANGED, ACCOUNT_STATUS_SET,
     RISK_LIMITS_SET, FEES_SET, PRICE_LIMITS_SET, MARGIN_SET, INDEX_SET, MARKET_BREAKER_SET, MARKET_HALTED,
-    MARGIN_CALLED, SESSION_OPENED, THROTTLE_SET, BANDS_SET, BAND_WIDTH_SET, BANDS_MOVED, LIMIT_STATE_CHANGED,
-    LOTS_SET."""
+    MARGIN_CALLED, SESSION_OPENED, THROTTLE_SET, BANDS_SET, BAND_WIDTH_SET, BANDS_MOVED, LIMIT_STATE_CHANGED, LOTS_SET,
+    RESTRICTIONS_SET, SHORT_SALES_SET, SHORT_SALES_RESTRICTED."""
 
     seq: int
     """(seq, index) is the event id: the same on every replica, for ever."""
@@ -224,5 +224,8 @@ CLASSES: Final[dict[EventKind, type[AnyEvent]]] = {
     EventKind.BANDS_MOVED: SettingEvent,
     EventKind.LIMIT_STATE_CHANGED: SettingEvent,
     EventKind.LOTS_SET: SettingEvent,
+    EventKind.RESTRICTIONS_SET: SettingEvent,
+    EventKind.SHORT_SALES_SET: SettingEvent,
+    EventKind.SHORT_SALES_RESTRICTED: SettingEvent,
 }
 """Of each kind."""

@@ -6,7 +6,7 @@ levels and client-id maps follow from the orders). Sections stand one after the 
 * header, once: magic `LKSTSNAP`, version u32, last_seq u64, last_timestamp_ns i64, pot of fees in micros (16 bytes,
   unsigned), the market's breaker: levels 1 to 3 ppm u32 each, pause_ns i64, day i64 and level u8 reached, until_ns
   i64; the market's throttle: orders_per_second, burst_orders and tat ns i64 each (all 0 if it has none); then the
-  number of rows of each of the ten sections, u64 each;
+  number of rows of each of the twelve sections, u64 each;
 * instruments, by id: id u32, symbol 32 bytes (NUL padded), tick_micros i64, lot_units i64, phase u8, next_phase u8,
   until_ns i64 (both 0 if none follows), reference price i64, last price i64, maker fee ppm i32, taker fee ppm, band
   ppm, collar ppm, breaker ppm, u32 each, breaker window_ns i64, breaker pause_ns i64, breaker phase u8, initial and
@@ -39,14 +39,18 @@ levels and client-id maps follow from the orders). Sections stand one after the 
   state);
 * sales (the windows of bands), by instrument, oldest first: instrument u32, stamp of the first trade ns i64, number of
   trades u64, sum of their prices in ticks (16 bytes, unsigned); at most 1 024 of one instrument;
-* lots, by instrument, of those that have round lots: instrument u32, lots of a round lot u32, odd lots u8, display u8.
+* lots, by instrument, of those that have round lots: instrument u32, lots of a round lot u32, odd lots u8, display u8;
+* restrictions, by instrument and account: instrument u32, account u32 (0: of everybody), bars u32, most share ppm u32,
+  outstanding lots i64, located lots i64; none with all four 0;
+* short sales, by instrument, of those that are or may be restricted: instrument u32, fall ppm u32, business day that
+  set the restriction off i64 (0: none did).
 
 The order of the orders in the book is their priority: best price first; at one price the displayed ones in their
 queue, then the hidden ones in theirs. Stops: buys by (stop price, order id), sells by (-stop price, order id). Orders
 for the closing auction: as they came to wait, both sides together. Orders for their parent: by order id. The state
 digest of an engine is BLAKE2b-128 over these bytes.
 
-Version 8 had neither bands nor sales nor lots: seven sections.
+Version 9 had neither restrictions nor short sales: ten sections.
 """
 
 import struct
@@ -59,13 +63,13 @@ import numpy as np
 from lockstep.stream.records import REMEMBERED_NUMBERS
 
 MAGIC: Final = b"LKSTSNAP"
-VERSION: Final = 9
+VERSION: Final = 10
 HIGHEST, LOWEST = 0, 1
 """Queues of stood prices."""
 
-_PREVIOUS: Final = 8
-_SECTIONS: Final = 10
-_SECTIONS_8: Final = 7
+_PREVIOUS: Final = 9
+_SECTIONS: Final = 12
+_SECTIONS_9: Final = 10
 
 _PREFIX: Final = struct.Struct("<8sI")
 _HEADER: Final = struct.Struct("<Qq16s3IqqBqqqq")
@@ -80,6 +84,8 @@ _STOOD: Final = struct.Struct("<IBqq")
 _BAND: Final = struct.Struct("<I4I6qBqqqqBq")
 _SALES: Final = struct.Struct("<IqQ16s")
 _LOT: Final = struct.Struct("<IIBB")
+_RESTRICTION: Final = struct.Struct("<IIIIqq")
+_SHORT_SALES: Final = struct.Struct("<IIq")
 _OUTCOME_SIZE: Final = 16
 _WIDE_SIZE: Final = 16
 
@@ -264,6 +270,25 @@ class LotRow(NamedTuple):
     display: int
 
 
+class RestrictionRow(NamedTuple):
+    """Who may trade an instrument, and how far (`lockstep.engine.reference.restrictions`); account 0: everybody."""
+
+    instrument: int
+    account: int
+    bars: int
+    max_share_ppm: int
+    outstanding_lots: int
+    located_lots: int
+
+
+class ShortSalesRow(NamedTuple):
+    """When short sales of an instrument are held to a price (`lockstep.engine.reference.restrictions`)."""
+
+    instrument: int
+    fall_ppm: int
+    since_day: int
+
+
 _NUMPY_TYPES: Final = {"Q": "<u8", "I": "<u4", "B": "u1", "q": "<i8"}
 ORDER_COLUMNS: Final = np.dtype(
     [(name, _NUMPY_TYPES[letter]) for name, letter in zip(OrderRow._fields, _ORDER.format[1:], strict=True)]
@@ -289,12 +314,15 @@ class StateImage:
     bands: tuple[BandRow, ...] = ()
     sales: tuple[SalesRow, ...] = ()
     lots: tuple[LotRow, ...] = ()
+    restrictions: tuple[RestrictionRow, ...] = ()
+    short_sales: tuple[ShortSalesRow, ...] = ()
 
 
 def encode_snapshot(image: StateImage) -> bytes:
     """Bytes of a snapshot."""
     owned = (image.accounts, image.positions, image.sessions, image.owners, image.orders)
-    counts = map(len, (image.instruments, *owned, image.stood, image.bands, image.sales, image.lots))
+    ruled = (image.bands, image.sales, image.lots, image.restrictions, image.short_sales)
+    counts = map(len, (image.instruments, *owned, image.stood, *ruled))
     fees = image.fees_micros.to_bytes(_WIDE_SIZE, "little")
     parts = [_PREFIX.pack(MAGIC, VERSION)]
     parts += [_HEADER.pack(image.last_seq, image.last_timestamp_ns, fees, *image.market)]
@@ -312,6 +340,8 @@ def encode_snapshot(image: StateImage) -> bytes:
     parts += [_BAND.pack(*row) for row in image.bands]
     parts += [_SALES.pack(*row[:-1], row.ticks.to_bytes(_WIDE_SIZE, "little")) for row in image.sales]
     parts += [_LOT.pack(*row) for row in image.lots]
+    parts += [_RESTRICTION.pack(*row) for row in image.restrictions]
+    parts += [_SHORT_SALES.pack(*row) for row in image.short_sales]
     return b"".join(parts)
 
 
@@ -353,7 +383,7 @@ def decode_snapshot(raw: bytes) -> StateImage:
     if version not in (_PREVIOUS, VERSION):
         known = f"{_PREVIOUS} and {VERSION}"
         raise SnapshotError(f"snapshot has version {version}, this program reads {known}; use the one that wrote it")
-    return _content(reader, _SECTIONS if version == VERSION else _SECTIONS_8)
+    return _content(reader, _SECTIONS if version == VERSION else _SECTIONS_9)
 
 
 def in_this_version(raw: bytes) -> bytes:
@@ -377,16 +407,11 @@ def _content(reader: _Reader, sections: int) -> StateImage:
     )
     owned = _owned(reader, counts[1:6])
     stood = tuple(map(StoodRow._make, _STOOD.iter_unpack(reader.take(counts[6] * _STOOD.size))))
-    bands = tuple(map(BandRow._make, _BAND.iter_unpack(reader.take(counts[7] * _BAND.size))))
-    sales = tuple(
-        SalesRow(number, first_ns, trades, int.from_bytes(ticks, "little"))
-        for number, first_ns, trades, ticks in _SALES.iter_unpack(reader.take(counts[8] * _SALES.size))
-    )
-    lots = tuple(map(LotRow._make, _LOT.iter_unpack(reader.take(counts[9] * _LOT.size))))
+    ruled = _ruled(reader, counts[7:])
     _at_end(reader)
     pot = int.from_bytes(fees, "little")
     market = MarketRow(*rest)
-    return StateImage(last_seq, last_timestamp_ns, pot, market, instruments, *owned, stood, bands, sales, lots)
+    return StateImage(last_seq, last_timestamp_ns, pot, market, instruments, *owned, stood, *ruled)
 
 
 _Owned = tuple[
@@ -409,6 +434,28 @@ def _owned(reader: _Reader, counts: Sequence[int]) -> _Owned:
     owners = tuple(map(OwnerRow._make, _OWNER.iter_unpack(reader.take(counts[3] * _OWNER.size))))
     orders = tuple(OrderRow(*row) for row in _ORDER.iter_unpack(reader.take(counts[4] * _ORDER.size)))
     return accounts, positions, sessions, owners, orders
+
+
+_Ruled = tuple[
+    tuple[BandRow, ...],
+    tuple[SalesRow, ...],
+    tuple[LotRow, ...],
+    tuple[RestrictionRow, ...],
+    tuple[ShortSalesRow, ...],
+]
+
+
+def _ruled(reader: _Reader, counts: Sequence[int]) -> _Ruled:
+    """The sections after stood prices: rules of some instruments alone."""
+    bands = tuple(map(BandRow._make, _BAND.iter_unpack(reader.take(counts[0] * _BAND.size))))
+    sales = tuple(
+        SalesRow(number, first_ns, trades, int.from_bytes(ticks, "little"))
+        for number, first_ns, trades, ticks in _SALES.iter_unpack(reader.take(counts[1] * _SALES.size))
+    )
+    lots = tuple(map(LotRow._make, _LOT.iter_unpack(reader.take(counts[2] * _LOT.size))))
+    barred = _RESTRICTION.iter_unpack(reader.take(counts[3] * _RESTRICTION.size))
+    short_sales = _SHORT_SALES.iter_unpack(reader.take(counts[4] * _SHORT_SALES.size))
+    return bands, sales, lots, tuple(map(RestrictionRow._make, barred)), tuple(map(ShortSalesRow._make, short_sales))
 
 
 def _at_end(reader: _Reader) -> None:

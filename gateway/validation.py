@@ -46,7 +46,7 @@ _CANCEL: Final = int(CommandKind.CANCEL)
 _REPLACE: Final = int(CommandKind.REPLACE)
 _MASS_CANCEL: Final = int(CommandKind.MASS_CANCEL)
 _REFUSED: Final = int(CommandKind.REFUSED)
-_ALL_FLAGS: Final = int(OrderFlag.POST_ONLY | OrderFlag.HIDDEN | OrderFlag.CANCEL_ON_HALT)
+_ALL_FLAGS: Final = sum(OrderFlag)
 _BLOCK: Final = int(MassCancelFlag.BLOCK)
 
 _ROW_FIELDS: Final = tuple(COMMAND.names or ())

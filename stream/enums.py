@@ -42,6 +42,10 @@ class CommandKind(IntEnum):
     again."""
     SET_LOTS = 82
     """What a round lot of an instrument is, and what becomes of orders that are none."""
+    SET_RESTRICTIONS = 83
+    """Who may trade an instrument, and how far: an account, or (account 0) every one."""
+    SET_SHORT_SALES = 84
+    """At which fall short sales of an instrument are held to a price above the best bid; whether they are now."""
     EPOCH_START = 192
     GROW = 193
     GROW_REVOKED = 194
@@ -99,6 +103,8 @@ class OrderFlag(IntFlag):
     HIDDEN = 2
     CANCEL_ON_HALT = 4
     """It ends when trading is halted or paused."""
+    SHORT_EXEMPT = 8
+    """A sell that no short-sale restriction holds to a price; that it may be so is its client's to know."""
 
 
 class ReplaceFlag(IntFlag):
@@ -145,6 +151,28 @@ class OddLotDisplay(IntEnum):
     """Round lots that they make together, at the worst price of these."""
     OUT = 2
     """Round lots of one price alone."""
+
+
+class TradeBar(IntFlag):
+    """Bits of `bars`: what orders of an instrument are refused (docs/engine.md, *Restrictions*)."""
+
+    NO_BUYS = 1
+    NO_SELLS = 2
+    ONLY_CLOSING = 4
+    """Orders only that lessen a position."""
+    LOCATES = 8
+    """Nobody is short of more than was located for it. Of all accounts (account 0) only."""
+
+
+class ShortSaleAction(IntEnum):
+    """What a SET_SHORT_SALES does to the restriction itself."""
+
+    KEEP = 0
+    """In force or not, as it was."""
+    BEGIN = 1
+    """In force for this business day and the next."""
+    END = 2
+    """Not in force."""
 
 
 class LimitState(IntEnum):
@@ -247,6 +275,12 @@ class EventKind(IntEnum):
     LIMIT_STATE_CHANGED = 85
     """An instrument's `LimitState` (`value`, before: `previous_value`); from a limit state comes a pause at
     `until_ns`."""
+    RESTRICTIONS_SET = 87
+    SHORT_SALES_SET = 88
+    """Short sales are restricted from a fall of `value` ppm on; `previous_value` is 1 if they are now."""
+    SHORT_SALES_RESTRICTED = 89
+    """The price has fallen so far (`reference_price_ticks`: to what) that short sales are restricted, this business day
+    and the next."""
     EPOCH_STARTED = 192
     GROWN = 193
     GROW_WITHDRAWN = 194
@@ -329,6 +363,14 @@ class Code(IntEnum):
     under a new number."""
     MARKET_THROTTLED = 3021
     """The same of the whole market."""
+    INSTRUMENT_RESTRICTED = 3022
+    """The account, or everybody, may not buy, sell or open a position in this instrument."""
+    OWNERSHIP_LIMIT = 3023
+    """With the order the account could hold a larger share of all that there is than it may."""
+    NOT_LOCATED = 3024
+    """With the order the account could be short of more than was located for it."""
+    SHORT_SALE_PRICE = 3025
+    """Short sales of the instrument are restricted to prices above the best bid."""
 
     # 4000-4999 engine.
     UNKNOWN_INSTRUMENT = 4001

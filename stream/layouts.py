@@ -7,7 +7,7 @@ import numpy as np
 
 from lockstep.stream.enums import CommandKind, EventKind
 
-SCHEMA: Final = 0xA30442E1DE5100E6
+SCHEMA: Final = 0xD7873DEFAA2818A0
 """Names every place, width and number; the compiled core has the same one."""
 
 _COMMAND_HEAD = [
@@ -201,6 +201,21 @@ LOTS: Final = np.dtype(
     ]
 )
 """What a round lot of an instrument is."""
+
+RESTRICTION: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("bars", "<u4"),  # `TradeBar`, bits; here and below 0: no such restriction
+        ("max_share_ppm", "<u4"),  # of `outstanding_lots`: what an account may hold at the most; account 0 only
+        ("outstanding_lots", "<i8"),  # lots of the instrument that there are; account 0 only
+        ("located_lots", "<i8"),  # that the account may be short of, where locates are needed; not of account 0
+        ("fall_ppm", "<u4"),  # fall under the previous close from which on short sales are restricted
+        ("action", "u1"),  # `ShortSaleAction`
+        ("_reserved", "V35"),
+        *_COMMAND_TAIL,
+    ]
+)
+"""Who may trade an instrument, and how far; when short sales of it are held to a price."""
 
 CONTROL: Final = np.dtype(
     [
@@ -421,6 +436,18 @@ KINDS: Final[dict[CommandKind, tuple[np.dtype[np.void], tuple[str, ...]]]] = {
             "display",
         ),
     ),
+    CommandKind.SET_RESTRICTIONS: (
+        RESTRICTION,
+        (
+            "account",
+            "instrument",
+            "bars",
+            "max_share_ppm",
+            "outstanding_lots",
+            "located_lots",
+        ),
+    ),
+    CommandKind.SET_SHORT_SALES: (RESTRICTION, ("instrument", "fall_ppm", "action")),
     CommandKind.EPOCH_START: (
         CONTROL,
         (
@@ -495,6 +522,9 @@ EVENT_LAYOUTS: Final[dict[EventKind, np.dtype[np.void]]] = {
     EventKind.BANDS_MOVED: SETTING_EVENT,
     EventKind.LIMIT_STATE_CHANGED: SETTING_EVENT,
     EventKind.LOTS_SET: SETTING_EVENT,
+    EventKind.RESTRICTIONS_SET: SETTING_EVENT,
+    EventKind.SHORT_SALES_SET: SETTING_EVENT,
+    EventKind.SHORT_SALES_RESTRICTED: SETTING_EVENT,
 }
 
 COMMAND_COLUMNS: Final = (

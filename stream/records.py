@@ -35,8 +35,10 @@ from lockstep.stream.enums import OrderType as OrderType
 from lockstep.stream.enums import Phase as Phase
 from lockstep.stream.enums import ReplaceFlag as ReplaceFlag
 from lockstep.stream.enums import SelfTradePrevention as SelfTradePrevention
+from lockstep.stream.enums import ShortSaleAction as ShortSaleAction
 from lockstep.stream.enums import Side as Side
 from lockstep.stream.enums import TimeInForce as TimeInForce
+from lockstep.stream.enums import TradeBar as TradeBar
 from lockstep.stream.layouts import ADMIN as ADMIN
 from lockstep.stream.layouts import BANDS as BANDS
 from lockstep.stream.layouts import COMMAND as COMMAND
@@ -50,6 +52,7 @@ from lockstep.stream.layouts import LIMITS as LIMITS
 from lockstep.stream.layouts import LOTS as LOTS
 from lockstep.stream.layouts import MARKET as MARKET
 from lockstep.stream.layouts import ORDER_EVENT as ORDER_EVENT
+from lockstep.stream.layouts import RESTRICTION as RESTRICTION
 from lockstep.stream.layouts import RULES as RULES
 from lockstep.stream.layouts import SETTING as SETTING
 from lockstep.stream.layouts import SETTING_EVENT as SETTING_EVENT

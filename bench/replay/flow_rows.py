@@ -35,6 +35,7 @@ OPTIONAL: Final = (
     "protection_price",
     "parent_order_id",
     "cancel_on_halt",
+    "short_exempt",
 )
 ACTIONS: Final = {
     "N": CommandKind.NEW_ORDER,
@@ -53,7 +54,15 @@ _TYPES: Final = {kind.name.lower(): int(kind) for kind in OrderType}
 _TIFS: Final = {tif.name.lower(): int(tif) for tif in TimeInForce}
 _STPS: Final = {stp.name.lower(): int(stp) for stp in SelfTradePrevention}
 _PHASES: Final = {phase.name.lower(): int(phase) for phase in Phase}
-_ORDERS_ONLY: Final = ("hidden", "cancel_on_halt", "trail", "expire_ns", "protection_price", "parent_order_id")
+_ORDERS_ONLY: Final = (
+    "hidden",
+    "cancel_on_halt",
+    "short_exempt",
+    "trail",
+    "expire_ns",
+    "protection_price",
+    "parent_order_id",
+)
 _LIMITED: Final = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.OCO)
 _STOPS: Final = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.OCO)
 
@@ -110,6 +119,7 @@ class _Fields(NamedTuple):
     protection_price: str
     parent_order_id: str
     cancel_on_halt: str
+    short_exempt: str
 
 
 if _Fields._fields != (*REQUIRED, *OPTIONAL):
@@ -248,7 +258,8 @@ class RowParser:
         post_only = OrderFlag.POST_ONLY if self._place.flag(line.post_only, "post_only") else 0
         hidden = OrderFlag.HIDDEN if self._place.flag(line.hidden, "hidden") else 0
         halts = OrderFlag.CANCEL_ON_HALT if self._place.flag(line.cancel_on_halt, "cancel_on_halt") else 0
-        return int(post_only) | int(hidden) | int(halts)
+        exempt = OrderFlag.SHORT_EXEMPT if self._place.flag(line.short_exempt, "short_exempt") else 0
+        return int(post_only) | int(hidden) | int(halts) | int(exempt)
 
     def _order_price(self, order_type: int, line: _Fields, instrument: int) -> int:
         name = OrderType(order_type).name.lower()

@@ -20,11 +20,13 @@ FLAGS: Final = {
     "post_only": int(OrderFlag.POST_ONLY),
     "hidden": int(OrderFlag.HIDDEN),
     "cancel_on_halt": int(OrderFlag.CANCEL_ON_HALT),
+    "short_exempt": int(OrderFlag.SHORT_EXEMPT),
 }
 _FLAG_TEXTS: Final = {
     "post_only": "Refuse the order if it would trade at once.",
     "hidden": "Show nothing of it in the book.",
     "cancel_on_halt": "Cancel it when trading is halted or paused.",
+    "short_exempt": "Of a sell: no short-sale restriction holds it to a price.",
 }
 _DEFAULTS: Final = {"order_type": "limit", "tif": "day"}
 _REQUIRED: Final = ["instrument", "side", "quantity_lots"]

@@ -112,7 +112,7 @@ private:
 
 u8 some_kind(Random& random) {
     constexpr u8 kKinds[] = {2,  2,  3,  3,  4,  5,  64, 65, 66, 66,  67,  67,
-                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 80, 81, 82, 195, 195, 192};
+                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 80, 81, 82, 83, 83, 84, 195, 195, 192};
     if (random.below(100) < 70) return command_kind::NEW_ORDER;
     return kKinds[random.below(std::size(kKinds))];
 }
@@ -137,7 +137,7 @@ Command some_command(Random& random) {
     head.order_type = static_cast<u8>(random.below(3) == 0 ? random.below(7) : 1);
     head.tif = static_cast<u8>(random.below(3) == 0 ? random.below(10) : 2);
     head.stp = static_cast<u8>(random.below(3) == 0 ? random.below(6) : 0);
-    head.flags = static_cast<u8>(random.below(6) == 0 ? random.below(9) : 0);
+    head.flags = static_cast<u8>(random.below(6) == 0 ? random.below(17) : 0);
     head.account = static_cast<u32>(1 + random.below(5));
     head.instrument = static_cast<u32>(1 + random.below(3));
     head.client_order_id = random.below(30);
@@ -207,6 +207,23 @@ Command some_command(Random& random) {
                 terms.odd_lots = static_cast<u8>(random.below(4) == 0);
                 terms.display = static_cast<u8>(random.below(3));
             }
+        }
+        if (head.kind == command_kind::SET_RESTRICTIONS && random.below(4) != 0) {
+            command.restriction = {};
+            RestrictionTerms& terms = command.restriction;
+            if (random.below(2) == 0) head.account = Restraints::kEverybody;
+            if (random.below(3) != 0) {
+                const bool all = head.account == Restraints::kEverybody;
+                terms.bars = static_cast<u32>(random.below(3) == 0 ? random.below(all ? 16 : 8) : all ? 8 : 0);
+                terms.max_share_ppm = all ? static_cast<u32>(random.below(2) * (1 + random.below(1'000'000))) : 0;
+                terms.outstanding_lots = terms.max_share_ppm == 0 ? 0 : static_cast<i64>(1 + random.below(20'000));
+                terms.located_lots = all ? 0 : static_cast<i64>(random.below(10'000));
+            }
+        }
+        if (head.kind == command_kind::SET_SHORT_SALES && random.below(4) != 0) {
+            command.restriction = {};
+            command.restriction.fall_ppm = static_cast<u32>(random.below(2) * random.below(400'000));
+            command.restriction.action = static_cast<u8>(random.below(3));
         }
         if (head.kind == command_kind::SET_MARKET_BREAKER) {
             command.market = {};

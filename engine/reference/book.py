@@ -15,6 +15,7 @@ from lockstep.engine.reference.bands import Bands
 from lockstep.engine.reference.limits import Throttle
 from lockstep.engine.reference.lots import NO_LOTS
 from lockstep.engine.reference.order import IN_BOOK, LIMITED_TYPES, WAITS_FOR_STOP, Order
+from lockstep.engine.reference.restrictions import EVERYBODY, NO_RESTRICTION, Restriction, ShortSales
 from lockstep.engine.reference.stood import Extremes
 from lockstep.engine.reference.words import BUY, CONTINUOUS, HIDDEN, SELL
 
@@ -141,6 +142,8 @@ class Book:
         "next_phase",
         "phase",
         "reference",
+        "restrictions",
+        "short_sales",
         "stop_buys",
         "stop_sells",
         "symbol",
@@ -184,6 +187,9 @@ class Book:
         self.highest, self.lowest = Extremes(is_highest=True), Extremes(is_highest=False)
         self.throttle = Throttle()
         self.lots = NO_LOTS
+        # Restrictions by account id; those of everybody under `EVERYBODY`.
+        self.restrictions: SortedDict[int, Restriction] = SortedDict()
+        self.short_sales = ShortSales()
         self.initial_ppm, self.maintenance_ppm = DEFAULT_MARGIN_PPM
         # Part of the market's index, and the close that it is measured from.
         self.index_weight = self.close = 0
@@ -192,6 +198,16 @@ class Book:
     def mark(self) -> int:
         """Price at which positions are valued; 0: not known (*Margin accounts*)."""
         return self.last or self.reference
+
+    def restriction_of(self, account_id: int) -> Restriction:
+        """What holds for an account alone, or (`EVERYBODY`) for all."""
+        found: Restriction = self.restrictions.get(account_id, NO_RESTRICTION)
+        return found
+
+    @property
+    def restriction(self) -> Restriction:
+        """What holds for every account."""
+        return self.restriction_of(EVERYBODY)
 
     def lot_micros(self, side: int, price: int) -> int:
         """Worth of one lot at this price: with the highest fee (buy), with the maker's rebate (sell); rounded up.

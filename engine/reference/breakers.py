@@ -9,6 +9,7 @@ from lockstep.engine.reference.limits import DAY_NS
 from lockstep.engine.reference.market import is_in_index
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.phases import Change, enter_phase
+from lockstep.engine.reference.short_sales import look_at_fall
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.words import CLOSED, CONTINUOUS, HALT, VOLATILITY_AUCTION
 
@@ -23,7 +24,8 @@ class Step(NamedTuple):
 
 
 def look_at_breakers(state: State, book: Book, step: Step, out: Output) -> None:
-    """After each matching step that traded."""
+    """After each matching step that traded; a step's prices go one way, so that its lowest is one of the two."""
+    look_at_fall(book, min(step.first, book.last), out)
     if book.phase == CONTINUOUS:
         _look_at_breaker(state, book, step, out)
     _look_at_market(state, book, out)

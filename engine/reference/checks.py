@@ -30,10 +30,16 @@ from lockstep.engine.reference.words import (
     GTD,
     HALT,
     KILLED,
+    LOCATES,
     MARKET,
+    NO_BUYS,
+    NO_SELLS,
+    ONLY_CLOSING,
     POST_ONLY,
     REFUSE,
     RESTRICTED,
+    SELL,
+    SHORT_EXEMPT,
     TRAILING_STOP,
 )
 from lockstep.engine.reference.worth import gathers, limit_in_funds
@@ -247,6 +253,60 @@ def concentration(entry: Entry) -> Code | None:
     if most and margin.opens(entry) and margin.exposure(entry) * PPM > most * margin.equity(entry.state, entry.account):
         return Code.CONCENTRATION_LIMIT
     return None
+
+
+def bars(entry: Entry) -> Code | None:
+    """*New order* check 20c; *Restrictions*."""
+    said = entry.book.restriction.bars | entry.book.restriction_of(entry.account.account_id).bars
+    barred = said & (NO_BUYS if entry.order.side == BUY else NO_SELLS)
+    if barred or (said & ONLY_CLOSING and margin.opens(entry)):
+        return Code.INSTRUMENT_RESTRICTED
+    return None
+
+
+def ownership(entry: Entry) -> Code | None:
+    """*New order* check 20d; *Restrictions*."""
+    of_all = entry.book.restriction
+    if not of_all.max_share_ppm or entry.order.side != BUY:
+        return None
+    too_much = margin.after(entry) * PPM > of_all.max_share_ppm * of_all.outstanding_lots
+    return Code.OWNERSHIP_LIMIT if too_much else None
+
+
+def locates(entry: Entry) -> Code | None:
+    """*New order* check 20e; *Restrictions*."""
+    if not entry.book.restriction.bars & LOCATES or not _is_short(entry):
+        return None
+    located = entry.book.restriction_of(entry.account.account_id).located_lots
+    return Code.NOT_LOCATED if margin.after(entry) > located else None
+
+
+def short_sale_price(entry: Entry) -> Code | None:
+    """*New order* check 20f; *Short sales*."""
+    order = entry.order
+    waits = order.place != IN_BOOK or gather(entry.book.phase, order.tif)
+    return None if waits else too_low_for_a_short_sale(entry)
+
+
+def short_sale_price_of_a_child(entry: Entry) -> Code | None:
+    """*Contingent orders* 3: the same of an order that waited for its parent; one that waits on is asked later."""
+    return None if entry.order.is_stop else too_low_for_a_short_sale(entry)
+
+
+def too_low_for_a_short_sale(entry: Entry) -> Code | None:
+    """*Stops* 3: the same of an order that waited and goes to the market now."""
+    order, book = entry.order, entry.book
+    exempt = order.flags & SHORT_EXEMPT
+    if exempt or not book.short_sales.are_restricted(entry.now_ns) or not _is_short(entry):
+        return None
+    best = book.bids.best()
+    good = best is None or (order.order_type in LIMITED_TYPES and order.price > best.price)
+    return None if good else Code.SHORT_SALE_PRICE
+
+
+def _is_short(entry: Entry) -> bool:
+    """*Short sales*: a sell of more than the account has, less what its other sells may take."""
+    return entry.order.side == SELL and margin.opens(entry)
 
 
 def funds(entry: Entry) -> Code | None:

@@ -23,7 +23,7 @@ from lockstep.engine.contract import (
     StreamGap,
 )
 from lockstep.engine.pages import AccountsPage, InstrumentsPage, OrdersPage
-from lockstep.engine.reference import admin, events, image, mass, pages, schedule, settings, views
+from lockstep.engine.reference import admin, barring, events, image, mass, pages, schedule, settings, views
 from lockstep.engine.reference.cancel import cancel, gateway_refusal
 from lockstep.engine.reference.endings import finish
 from lockstep.engine.reference.new_order import new_order
@@ -70,6 +70,8 @@ HANDLERS: Final[dict[int, Handler]] = {
     CommandKind.SET_BANDS: settings.set_bands,
     CommandKind.SET_BAND_WIDTH: settings.set_band_width,
     CommandKind.SET_LOTS: settings.set_lots,
+    CommandKind.SET_RESTRICTIONS: barring.set_restrictions,
+    CommandKind.SET_SHORT_SALES: barring.set_short_sales,
     CommandKind.EPOCH_START: admin.control,
     CommandKind.GROW: admin.control,
     CommandKind.GROW_REVOKED: admin.control,

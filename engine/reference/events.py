@@ -427,6 +427,17 @@ def limit_state_changed(out: Output, book: Book, bands: Bands, *, previous: int)
     )
 
 
+def short_sales_restricted(out: Output, book: Book, *, price: int) -> None:
+    """SHORT_SALES_RESTRICTED: the instrument has fallen to this price (*Short sales*)."""
+    records.setting_event(
+        out,
+        kind=EventKind.SHORT_SALES_RESTRICTED,
+        instrument=book.instrument_id,
+        value=1,
+        reference_price_ticks=price,
+    )
+
+
 def control(out: Output, command: ControlCommand, kind: EventKind) -> None:
     """The sequencer's own word in the stream, passed on."""
     records.control_event(

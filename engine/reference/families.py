@@ -25,6 +25,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks.position_limit,
     checks.day_trader,
     checks.concentration,
+    checks.bars,
+    checks.ownership,
+    checks.locates,
+    checks.short_sale_price_of_a_child,
     checks.funds,
     checks.balances,
 )

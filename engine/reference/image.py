@@ -2,10 +2,11 @@
 
 from lockstep.engine.reference.accounts import Account, Position
 from lockstep.engine.reference.bands import MOST_SALES, Bands, BandTerms, Sales
-from lockstep.engine.reference.book import Book
+from lockstep.engine.reference.book import PPM, Book
 from lockstep.engine.reference.limits import NO_LIMITS, Limits, LimitValues, Throttle
 from lockstep.engine.reference.lots import NO_LOTS, Lots
 from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_PARENT, WAITS_FOR_STOP, Order
+from lockstep.engine.reference.restrictions import EVERYBODY, NO_RESTRICTION, Restriction, are_of_all, are_of_one
 from lockstep.engine.reference.sessions import Session
 from lockstep.engine.reference.state import Owner, State
 from lockstep.engine.reference.stood import MOST_STOOD, Stood
@@ -20,8 +21,10 @@ from lockstep.engine.snapshot_format import (
     OrderRow,
     OwnerRow,
     PositionRow,
+    RestrictionRow,
     SalesRow,
     SessionRow,
+    ShortSalesRow,
     SnapshotError,
     StateImage,
     StoodRow,
@@ -68,6 +71,16 @@ def image_of(state: State) -> StateImage:
             for sales in book.bands.sales
         ),
         lots=tuple(LotRow(book.instrument_id, *book.lots) for book in books if book.lots != NO_LOTS),
+        restrictions=tuple(
+            RestrictionRow(book.instrument_id, account_id, *terms)
+            for book in books
+            for account_id, terms in book.restrictions.items()
+        ),
+        short_sales=tuple(
+            ShortSalesRow(book.instrument_id, rule.fall_ppm, rule.since_day)
+            for book in books
+            if (rule := book.short_sales).fall_ppm or rule.since_day
+        ),
     )
 
 
@@ -234,6 +247,10 @@ def state_of(image: StateImage) -> State:
         _restore_sales(state, sales)
     for lots in image.lots:
         _restore_lots(state, lots)
+    for barred in image.restrictions:
+        _restore_restriction(state, barred)
+    for short in image.short_sales:
+        _restore_short_sales(state, short)
     return state
 
 
@@ -352,6 +369,24 @@ def _restore_lots(state: State, row: LotRow) -> None:
     if book is None or not row.round_lots:
         raise SnapshotError(f"snapshot row {row} names an instrument that is not in the snapshot, or no round lot")
     book.lots = Lots(row.round_lots, row.odd_lots, row.display)
+
+
+def _restore_restriction(state: State, row: RestrictionRow) -> None:
+    book = state.books.get(row.instrument)
+    if book is None or (row.account != EVERYBODY and row.account not in state.accounts):
+        raise SnapshotError(f"snapshot row {row} names an account or instrument that is not in the snapshot")
+    terms = Restriction(*row[2:])
+    if not (are_of_one(terms) if row.account != EVERYBODY else are_of_all(terms)) or terms == NO_RESTRICTION:
+        raise SnapshotError(f"snapshot row {row} has restrictions that there are not")
+    book.restrictions[row.account] = terms
+
+
+def _restore_short_sales(state: State, row: ShortSalesRow) -> None:
+    book = state.books.get(row.instrument)
+    if book is None or row.since_day < 0 or row.fall_ppm > PPM:
+        raise SnapshotError(f"snapshot row {row} names an instrument that is not in the snapshot, no day or no fall")
+    book.short_sales.fall_ppm = row.fall_ppm
+    book.short_sales.since_day = row.since_day
 
 
 def _known(state: State, row: PositionRow | OrderRow) -> tuple[Account, Book]:

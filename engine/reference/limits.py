@@ -8,6 +8,15 @@ from typing import Final, NamedTuple
 
 DAY_NS: Final = 86_400 * 10**9
 SECOND_NS: Final = 10**9
+BUSINESS_DAYS: Final = 5
+"""Of a week."""
+
+
+def business_day(now_ns: int) -> int:
+    """Number of the business day of a stamp: Mondays to Fridays counted on, a weekend is its Friday."""
+    # The epoch began on a Thursday, so that 3 days more make weeks begin on Mondays.
+    weeks, weekday = divmod(now_ns // DAY_NS + 3, 7)
+    return weeks * BUSINESS_DAYS + min(weekday, BUSINESS_DAYS - 1)
 
 
 class LimitValues(NamedTuple):

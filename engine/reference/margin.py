@@ -9,7 +9,7 @@ from lockstep.engine.reference import events
 from lockstep.engine.reference.accounts import Account, Position
 from lockstep.engine.reference.book import PPM, Book
 from lockstep.engine.reference.entry import Entry
-from lockstep.engine.reference.limits import DAY_NS
+from lockstep.engine.reference.limits import BUSINESS_DAYS, business_day
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.words import BUY, SELL
@@ -17,7 +17,6 @@ from lockstep.stream.codes import Code
 from lockstep.stream.records import I64_MAX
 
 DAY_TRADER_EQUITY_MICROS: Final = 25_000 * 10**6
-_BUSINESS_DAYS: Final = 5
 
 
 def _clamp(value: int) -> int:
@@ -137,15 +136,8 @@ def call(state: State, out: Output) -> None:
 def is_day_trader(entry: Entry) -> bool:
     """*Margin accounts*, "Day-trade rule": whether it keeps the account from opening positions."""
     fourth_latest, _, _, _ = entry.account.day_trades
-    recent = fourth_latest > 0 and business_day(entry.now_ns) - fourth_latest < _BUSINESS_DAYS
+    recent = fourth_latest > 0 and business_day(entry.now_ns) - fourth_latest < BUSINESS_DAYS
     return recent and equity(entry.state, entry.account) < DAY_TRADER_EQUITY_MICROS
-
-
-def business_day(now_ns: int) -> int:
-    """Number of the business day of a stamp: Mondays to Fridays counted on, a weekend is its Friday."""
-    # The epoch began on a Thursday, so that 3 days more make weeks begin on Mondays.
-    weeks, weekday = divmod(now_ns // DAY_NS + 3, 7)
-    return weeks * _BUSINESS_DAYS + min(weekday, _BUSINESS_DAYS - 1)
 
 
 def note_trade(account: Account, position: Position, *, lots: int, now_ns: int) -> None:

@@ -9,6 +9,7 @@ from lockstep.engine.reference.events import Asker
 from lockstep.engine.reference.limit_state import open_bands
 from lockstep.engine.reference.order import IN_BOOK, Order
 from lockstep.engine.reference.output import Output
+from lockstep.engine.reference.short_sales import look_at_fall
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.words import (
     AT_CLOSE,
@@ -52,6 +53,8 @@ def enter_phase(state: State, book: Book, change: Change, asker: Asker, out: Out
     opening = 0
     if book.phase == CONTINUOUS or (book.phase == CLOSED and previous in AUCTIONS):
         opening = uncross(state, book, asker, out)
+    if opening:
+        look_at_fall(book, opening, out)
     _end_orders(state, book, previous, asker, out)
     if book.phase in CALLS:
         _let_in(book)

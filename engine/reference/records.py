@@ -272,6 +272,32 @@ class LotCommand(NamedTuple):
     tag: int
 
 
+class RestrictionCommand(NamedTuple):
+    """Who may trade an instrument, and how far; when short sales of it are held to a price."""
+
+    kind: int
+    side: int
+    order_type: int
+    tif: int
+    stp: int
+    flags: int
+    gateway: int
+    session_id: int
+    session_no: int
+    account: int
+    instrument: int
+    client_order_id: int
+    order_id: int
+    bars: int
+    max_share_ppm: int
+    outstanding_lots: int
+    located_lots: int
+    fall_ppm: int
+    action: int
+    received_ns: int
+    tag: int
+
+
 class ControlCommand(NamedTuple):
     """What the sequencer itself says in the stream."""
 
@@ -312,6 +338,7 @@ AnyCommand = (
     | ThrottleCommand
     | BandCommand
     | LotCommand
+    | RestrictionCommand
     | ControlCommand
 )
 
@@ -325,6 +352,7 @@ _TRANSFER: Final = Struct("<BBBBBBHQQIIQQI4xq48xqQ")
 _THROTTLE: Final = Struct("<BBBBBBHQQIIQQqq48xqQ")
 _BANDS: Final = Struct("<BBBBBBHQQIIQQIIIIqqqqqqqQ")
 _LOTS: Final = Struct("<BBBBBBHQQIIQQIIIIqqqBB22xqQ")
+_RESTRICTION: Final = Struct("<BBBBBBHQQIIQQIIqqIB35xqQ")
 _CONTROL: Final = Struct("<BBBBBBHQQIIQQQQHHHHB7xQQQQ16x")
 _EVENT: Final = Struct("<QIBBHIIQQQQqqqQQQIIqqqqQq")
 _ORDER_EVENT: Final = Struct("<QIBBHIIQQQQqqq8xqQBBBBIqq8xqqq")
@@ -357,6 +385,8 @@ _COMMANDS: Final[dict[int, tuple[type[AnyCommand], Struct]]] = {
     CommandKind.SET_THROTTLE: (ThrottleCommand, _THROTTLE),
     CommandKind.SET_BANDS: (BandCommand, _BANDS),
     CommandKind.SET_LOTS: (LotCommand, _LOTS),
+    CommandKind.SET_RESTRICTIONS: (RestrictionCommand, _RESTRICTION),
+    CommandKind.SET_SHORT_SALES: (RestrictionCommand, _RESTRICTION),
     CommandKind.EPOCH_START: (ControlCommand, _CONTROL),
     CommandKind.GROW: (ControlCommand, _CONTROL),
     CommandKind.GROW_REVOKED: (ControlCommand, _CONTROL),

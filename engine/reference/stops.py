@@ -15,7 +15,13 @@ from lockstep.engine.reference.state import State
 from lockstep.engine.reference.words import BUY, CONTINUOUS, STOP, STOP_LIMIT
 from lockstep.engine.reference.worth import worth_at_once
 
-CHECKS: Final[tuple[Check, ...]] = (checks.outside_bands, checks.worth_range, checks.funds, checks.balances)
+CHECKS: Final[tuple[Check, ...]] = (
+    checks.outside_bands,
+    checks.worth_range,
+    checks.too_low_for_a_short_sale,
+    checks.funds,
+    checks.balances,
+)
 """*Stops* 3: what is asked again of one that is set off."""
 
 

@@ -27,6 +27,7 @@ from lockstep.engine.reference.words import (
     POST_ONLY,
     PRE_OPEN,
     SELL,
+    SHORT_EXEMPT,
     STOP,
     STOP_LIMIT,
     TRAILING_STOP,
@@ -42,7 +43,8 @@ def make_an_order(terms: OrderCommand) -> bool:
     return (
         terms.side in (BUY, SELL)
         and terms.stp <= DECREMENT
-        and not terms.flags & ~(POST_ONLY | HIDDEN | CANCEL_ON_HALT)
+        and not terms.flags & ~(POST_ONLY | HIDDEN | CANCEL_ON_HALT | SHORT_EXEMPT)
+        and (terms.side == SELL or not terms.flags & SHORT_EXEMPT)
         and (not terms.expire_ns or terms.tif == GTD)
         and _fit_their_type(terms)
         and (not terms.parent_id or _make_a_child(terms))
@@ -59,10 +61,10 @@ def _fit_their_type(terms: OrderCommand) -> bool:
     """The rows of the table under *New order* check 2."""
     if terms.order_type == LIMIT:
         return _make_a_limit_order(terms)
-    if terms.flags & ~CANCEL_ON_HALT or terms.display_lots:
+    if terms.flags & ~(CANCEL_ON_HALT | SHORT_EXEMPT) or terms.display_lots:
         return False
     if terms.order_type == MARKET:
-        return not terms.flags and _make_a_market_order(terms)
+        return not terms.flags & ~SHORT_EXEMPT and _make_a_market_order(terms)
     if terms.order_type in (STOP, STOP_LIMIT, OCO):
         return terms.tif in RESTING_TIFS and not terms.min_lots and not terms.trail_ticks
     return terms.order_type == TRAILING_STOP and terms.tif in RESTING_TIFS and not terms.min_lots
@@ -72,7 +74,7 @@ def _make_a_limit_order(terms: OrderCommand) -> bool:
     if terms.stop_price_ticks or terms.trail_ticks or not 1 <= terms.tif <= GOOD_FOR_AUCTION:
         return False
     rests = terms.tif in RESTING_TIFS
-    if (terms.flags or terms.display_lots) and not rests:
+    if (terms.flags & ~SHORT_EXEMPT or terms.display_lots) and not rests:
         return False
     if terms.flags & HIDDEN and terms.display_lots:
         return False

@@ -16,8 +16,10 @@ from lockstep.stream.records import (
     Phase,
     ReplaceFlag,
     SelfTradePrevention,
+    ShortSaleAction,
     Side,
     TimeInForce,
+    TradeBar,
 )
 
 BUY: Final = int(Side.BUY)
@@ -56,6 +58,14 @@ REFUSE: Final = int(OddLots.REFUSE)
 AGGREGATED: Final = int(OddLotDisplay.AGGREGATED)
 OUT: Final = int(OddLotDisplay.OUT)
 
+NO_BUYS: Final = int(TradeBar.NO_BUYS)
+NO_SELLS: Final = int(TradeBar.NO_SELLS)
+ONLY_CLOSING: Final = int(TradeBar.ONLY_CLOSING)
+LOCATES: Final = int(TradeBar.LOCATES)
+
+BEGIN: Final = int(ShortSaleAction.BEGIN)
+END: Final = int(ShortSaleAction.END)
+
 NORMAL: Final = int(LimitState.NORMAL)
 LIMIT_UP: Final = int(LimitState.LIMIT_UP)
 LIMIT_DOWN: Final = int(LimitState.LIMIT_DOWN)
@@ -71,6 +81,7 @@ GOOD_FOR_AUCTION: Final = int(TimeInForce.GOOD_FOR_AUCTION)
 CANCEL_ON_HALT: Final = int(OrderFlag.CANCEL_ON_HALT)
 POST_ONLY: Final = int(OrderFlag.POST_ONLY)
 HIDDEN: Final = int(OrderFlag.HIDDEN)
+SHORT_EXEMPT: Final = int(OrderFlag.SHORT_EXEMPT)
 
 TOTAL: Final = int(ReplaceFlag.TOTAL)
 CUT: Final = int(ReplaceFlag.CUT)

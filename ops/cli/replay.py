@@ -76,6 +76,7 @@ Optional columns, empty where they do not apply:
   display_quantity  of an iceberg; min_quantity: must trade on entry
   hidden            1: nothing of it is displayed; post_only 1: it may not take
   cancel_on_halt    1: it ends when trading is halted or paused
+  short_exempt      of a sell, 1: no short-sale restriction holds it to a price
   stp               none, cancel_newest, cancel_oldest, cancel_both, decrement
   tag               any number up to 2^64 - 1; it comes back nowhere but in the journal
   block             of M, 1: kill switch, the account may trade no more

@@ -24,7 +24,9 @@ from lockstep.admin import (
     SetMarketBreaker,
     SetPhase,
     SetPriceLimits,
+    SetRestrictions,
     SetRiskLimits,
+    SetShortSales,
     SetThrottle,
     TransferPosition,
     checked_admin,
@@ -53,6 +55,8 @@ COMMANDS: list[AdminCommand] = [
     SetBands(7),
     SetBandWidth(0, 2, 3),
     SetLots(7, round1_lots=100, odd_lots=1, display=2),
+    SetRestrictions(7, bars=8, max_share_ppm=50_000, outstanding_lots=10**6),
+    SetShortSales(7, fall_ppm=100_000, action=2),
 ]
 
 

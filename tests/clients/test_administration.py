@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lockstep import AsyncClient, Client, Phase, SetBands, SetLots, SetMarketBreaker, SetRiskLimits
+from lockstep import AsyncClient, Client, Phase, SetBands, SetLots, SetMarketBreaker, SetRestrictions, SetRiskLimits
 from lockstep.administration import Administration
 from lockstep.arguments import micros
 from lockstep.v1 import common_pb2
@@ -31,6 +31,8 @@ def calls(session: Administration[Any]) -> Iterator[Any]:
     yield session.set_throttle(orders_per_second=9, burst_orders=8)
     yield session.set_bands(SetBands.us_plan(7, tier=1, tick_micros=10_000))
     yield session.set_lots(SetLots(7, round1_lots=100, display=1))
+    yield session.set_restrictions(SetRestrictions(7, account=4, bars=4, located_lots=20))
+    yield session.set_short_sales("ACME", fall_ppm=100_000, action="begin")
     yield session.set_band_width(2, reference_price_ticks=3)
     yield session.set_price_limits(instrument=7, band_ppm=3, breaker_phase="volatility_auction")
 
@@ -60,6 +62,8 @@ EXPECTED = [
         )
     },
     {"set_lots": pb.SetLots(instrument=7, round1_lots=100, display=1)},  # type: ignore[arg-type]
+    {"set_restrictions": pb.SetRestrictions(account=4, instrument=7, bars=4, located_lots=20)},
+    {"set_short_sales": pb.SetShortSales(instrument=7, fall_ppm=100_000, action=1)},  # type: ignore[arg-type]
     {"set_band_width": pb.SetBandWidth(value=2, reference_price_ticks=3)},
     {"set_price_limits": pb.SetPriceLimits(instrument=7, band_ppm=3, breaker_phase=5)},  # type: ignore[arg-type]
 ]  # fmt: skip

@@ -58,6 +58,9 @@ SETTINGS = (
     EventKind.BANDS_MOVED,
     EventKind.LIMIT_STATE_CHANGED,
     EventKind.LOTS_SET,
+    EventKind.RESTRICTIONS_SET,
+    EventKind.SHORT_SALES_SET,
+    EventKind.SHORT_SALES_RESTRICTED,
 )
 ORDERS = (EventKind.ACCEPTED, EventKind.REPLACED, EventKind.TRIGGERED)
 

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lockstep.stream.records import BANDS, COMMAND, LOTS, SETTING, THROTTLE, AccountFlag, CommandKind, EventKind, Phase
+from lockstep.stream.records import (
+    BANDS,
+    COMMAND,
+    LOTS,
+    RESTRICTION,
+    SETTING,
+    THROTTLE,
+    AccountFlag,
+    CommandKind,
+    EventKind,
+    Phase,
+)
 
 ACME, OTHER = 7, 8
 CONNECTIONS = itertools.count(1)
@@ -96,6 +107,20 @@ def round_lots(venue: Any, pick: random.Random) -> list[Any]:
     return list(venue.send(row.view(COMMAND), session=0))
 
 
+def restrict(venue: Any, pick: random.Random) -> list[Any]:
+    """Restrictions of ACME, mostly none; short sales that a fall restricts."""
+    row = np.zeros(1, dtype=RESTRICTION)
+    row["instrument"], draw = ACME, pick.random()
+    row["kind"] = CommandKind.SET_SHORT_SALES if draw < 0.5 else CommandKind.SET_RESTRICTIONS
+    if draw < 0.5:
+        row["fall_ppm"], row["action"] = pick.choice((0, 20_000)), pick.choice((0, 0, 1, 2))
+    elif draw < 0.6:
+        row["account"], row["bars"], row["located_lots"] = pick.choice(ACCOUNTS), pick.randint(0, 7), 100
+    elif draw < 0.7:
+        row["bars"], row["max_share_ppm"], row["outstanding_lots"] = pick.choice((0, 8)), 500_000, 1_000
+    return list(venue.send(row.view(COMMAND), session=0))
+
+
 def administer(venue: Any, pick: random.Random) -> list[Any]:
     """Any command but NEW_ORDER, CANCEL, REPLACE."""
     account, other = pick.choice(ACCOUNTS), pick.choice(ACCOUNTS)
@@ -140,6 +165,7 @@ def administer(venue: Any, pick: random.Random) -> list[Any]:
         ),
         *[lambda: bands(venue, pick)] * 2,
         lambda: round_lots(venue, pick),
+        lambda: restrict(venue, pick),
         lambda: throttle(venue, pick.choice((ACME, OTHER, 0)), *pick.choice(((10**8, 2), (10**9, 9)))),
         *[lambda: [event for number in (ACME, OTHER, 0) for event in throttle(venue, number)]] * 2,
         lambda: venue.transfer(account, other, pick.randint(1, 30)),

@@ -115,7 +115,7 @@ def test_a_breaker_ends_it_and_a_fill_or_cancel_before_does_not_count(venue: Any
         {"tif": GFA},
         {"order_type": OrderType.STOP, "price_ticks": 0, "stop_price_ticks": 90, "flags": ON_HALT | 1},
         {"order_type": OrderType.MARKET, "price_ticks": 0, "tif": TimeInForce.DAY},
-        {"flags": 8},
+        {"flags": 16},
     ],
 )
 def test_what_can_not_end_with_a_halt(venue: Any, terms: dict[str, int]) -> None:

@@ -146,7 +146,7 @@ def test_market_order_on_an_empty_book_is_canceled(venue: Any) -> None:
         {"side": 0},
         {"side": 3},
         {"stp": 5},
-        {"flags": 8},
+        {"flags": 16},
         {"flags": 128},
         {"flags": OrderFlag.POST_ONLY, "tif": TIF.IOC},
         {"flags": OrderFlag.HIDDEN, "display_lots": 1},

@@ -69,7 +69,7 @@ def test_wrong_shape_is_refused_whole(fields, code):
         ({"tif": [1, 9, 1]}, Code.UNKNOWN_ENUM_VALUE),
         ({"stp": [0, 5, 0]}, Code.UNKNOWN_ENUM_VALUE),
         ({"tif": [1, 256, 1]}, Code.UNKNOWN_ENUM_VALUE),
-        ({"flags": [0, 8, 0]}, Code.FIELD_OUT_OF_RANGE),
+        ({"flags": [0, 16, 0]}, Code.FIELD_OUT_OF_RANGE),
         ({"kind": [1, 5, 1]}, Code.UNKNOWN_ENUM_VALUE),
         ({"kind": [1, 2, 1]}, Code.MISSING_FIELD),
         ({"price_ticks": [1, -1, 1]}, Code.PRICE_OUT_OF_RANGE),

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RULES = (ROOT / "docs" / "engine.md").read_text()
 CODE = sorted((ROOT / "engine" / "reference").glob("*.py"))
 NO_RULES: Final = ("What is implemented", "Known bugs of other engines, and the test that looks for each")
-NAMED = re.compile(r'\*([A-Z][\w -]*)\*(?:,? "([^"]+)")?(?:,? (check )?(\d+[ab]?)(?: (?:to|and) (\d+))?)?')
-NUMBER = re.compile(r"\*New order\* check (\d+[ab]?)")
+NAMED = re.compile(r'\*([A-Z][\w -]*)\*(?:,? "([^"]+)")?(?:,? (check )?(\d+[a-f]?)(?: (?:to|and) (\d+))?)?')
+NUMBER = re.compile(r"\*New order\* check (\d+[a-f]?)")
 
 
 def _sections() -> dict[str, str]:
@@ -62,7 +62,7 @@ def test_each_section_of_the_rules_is_named_by_what_carries_it_out() -> None:
 
 def _table() -> dict[str, str]:
     """Code of each check, by number."""
-    return dict(re.findall(r"(?m)^\| (\d+[ab]?) \| .* \| ([^|]+) \|$", SECTIONS["New order"]))
+    return dict(re.findall(r"(?m)^\| (\d+[a-f]?) \| .* \| ([^|]+) \|$", SECTIONS["New order"]))
 
 
 def _numbers(checks: tuple[Check, ...]) -> list[str]:
@@ -81,7 +81,7 @@ def test_a_new_order_is_checked_in_the_order_of_the_table() -> None:
 
 def test_a_replace_is_checked_in_the_order_of_its_list() -> None:
     listed = _in_one_line(SECTIONS["Replace"]).partition("Checks: ")[2].partition(" Refused (")[0].split(";")
-    numbers = [(re.findall(r"\b\d\d?[ab]?\b", part), "unless it lessens" in part) for part in listed]
+    numbers = [(re.findall(r"\b\d\d?[a-f]?\b", part), "unless it lessens" in part) for part in listed]
     assert _numbers(replace.CHECKS) == [number for part, _ in numbers for number in part]
     assert _numbers(replace.CHECKS_IF_IT_LESSENS) == [
         number for part, unless in numbers if not unless for number in part

@@ -254,6 +254,32 @@ class SetLots(_Checked):
     """OddLotDisplay: what of them the best bid and offer show."""
 
 
+@dataclass(frozen=True, slots=True)
+class SetRestrictions(_Checked):
+    """Who may trade an instrument, and how far: an account, or (0) every one; all 0: no such restriction any more."""
+
+    instrument: int
+    account: int = 0
+    bars: int = 0
+    """Bits of TradeBar; LOCATES of every account only."""
+    max_share_ppm: int = 0
+    """What an account may hold at the most of `outstanding_lots`, in millionths; both of every account only."""
+    outstanding_lots: int = 0
+    located_lots: int = 0
+    """Lots that this account may be short of, where locates are needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetShortSales(_Checked):
+    """From which fall under the previous close on short sales of an instrument are held to a price; if they are now."""
+
+    instrument: int
+    fall_ppm: int = 0
+    """0: the price restricts nothing."""
+    action: int = 0
+    """ShortSaleAction."""
+
+
 AdminCommand = (
     DefineInstrument
     | DefineAccount
@@ -272,6 +298,8 @@ AdminCommand = (
     | SetBands
     | SetBandWidth
     | SetLots
+    | SetRestrictions
+    | SetShortSales
 )
 
 # Field of a Command -> value whose fields are called as those of the message.
@@ -292,6 +320,8 @@ _VALUES: Final[dict[str, type[Any]]] = {
     "set_bands": SetBands,
     "set_band_width": SetBandWidth,
     "set_lots": SetLots,
+    "set_restrictions": SetRestrictions,
+    "set_short_sales": SetShortSales,
 }
 _FIELDS: Final = {value: name for name, value in _VALUES.items()}
 

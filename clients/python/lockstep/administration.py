@@ -20,12 +20,14 @@ from lockstep.admin import (
     SetMarketBreaker,
     SetPhase,
     SetPriceLimits,
+    SetRestrictions,
     SetRiskLimits,
+    SetShortSales,
     SetThrottle,
     TransferPosition,
 )
 from lockstep.arguments import Price, micros, word
-from lockstep.enums import AccountStatus, Phase
+from lockstep.enums import AccountStatus, Phase, ShortSaleAction
 from lockstep.keywords import named_arguments
 
 Handle = TypeVar("Handle")
@@ -176,3 +178,24 @@ class Administration(ABC, Generic[Handle]):
     def set_lots(self, lots: SetLots) -> Handle:
         """What a round lot of an instrument is, and what becomes of odd lots."""
         return self.administer(0, lambda _: lots)
+
+    @named_arguments
+    def set_restrictions(self, restrictions: SetRestrictions) -> Handle:
+        """Who may trade an instrument, and how far: an account, or every one.
+
+        What is barred is refused, INSTRUMENT_RESTRICTED; a buy beyond the largest share OWNERSHIP_LIMIT, a short sale
+        beyond what was located NOT_LOCATED. Orders that rest already stay.
+        """
+        return self.administer(0, lambda _: restrictions)
+
+    @named_arguments
+    def set_short_sales(
+        self, instrument: str | int, *, fall_ppm: int = 0, action: ShortSaleAction | str = ShortSaleAction.KEEP
+    ) -> Handle:
+        """From which fall under the previous close on short sales are refused at the best bid or below.
+
+        The refusal is SHORT_SALE_PRICE; 100 000 ppm is what Regulation SHO, rule 201, has. `action` begins or ends the
+        restriction by hand.
+        """
+        said = word(ShortSaleAction, "action", action)
+        return self.administer(instrument, lambda number: SetShortSales(number, fall_ppm, said))

@@ -64,6 +64,8 @@ class OrderFlag(IntFlag):
     HIDDEN = 2
     CANCEL_ON_HALT = 4
     """It ends when trading is halted or paused."""
+    SHORT_EXEMPT = 8
+    """A sell that no short-sale restriction holds to a price; that it may be so is its client's to know."""
 
 
 class Phase(IntEnum):
@@ -94,6 +96,29 @@ class OddLotDisplay(IntEnum):
     """Round lots that they make together, at the worst price of these."""
     OUT = 2
     """Round lots of one price alone."""
+
+
+class TradeBar(IntFlag):
+    """Bits of `bars`: what orders of an instrument are refused."""
+
+    NONE = 0
+    NO_BUYS = 1
+    NO_SELLS = 2
+    ONLY_CLOSING = 4
+    """Orders only that lessen a position."""
+    LOCATES = 8
+    """Nobody is short of more than was located for it. Of all accounts (account 0) only."""
+
+
+class ShortSaleAction(IntEnum):
+    """What a SET_SHORT_SALES does to the restriction itself."""
+
+    KEEP = 0
+    """In force or not, as it was."""
+    BEGIN = 1
+    """In force for this business day and the next."""
+    END = 2
+    """Not in force."""
 
 
 class LimitState(IntEnum):
@@ -171,6 +196,11 @@ class EventKind(IntEnum):
     """What a round lot is was set."""
     LIMIT_STATE_CHANGED = 85
     """An instrument has come into a limit state or out of it."""
+    RESTRICTIONS_SET = 87
+    SHORT_SALES_SET = 88
+    """From which fall on short sales are restricted was set."""
+    SHORT_SALES_RESTRICTED = 89
+    """The price has fallen so far that short sales are restricted, this business day and the next."""
     EPOCH_STARTED = 192
     GROWN = 193
     GROW_WITHDRAWN = 194
@@ -272,6 +302,14 @@ class Code(IntEnum):
     under a new number."""
     MARKET_THROTTLED = 3021
     """The same of the whole market."""
+    INSTRUMENT_RESTRICTED = 3022
+    """The account, or everybody, may not buy, sell or open a position in this instrument."""
+    OWNERSHIP_LIMIT = 3023
+    """With the order the account could hold a larger share of all that there is than it may."""
+    NOT_LOCATED = 3024
+    """With the order the account could be short of more than was located for it."""
+    SHORT_SALE_PRICE = 3025
+    """Short sales of the instrument are restricted to prices above the best bid."""
 
     # 4000-4999 engine.
     UNKNOWN_INSTRUMENT = 4001

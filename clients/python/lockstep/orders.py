@@ -35,10 +35,11 @@ class OrderTerms(MarketTerms, total=False):
     order that becomes a market order at its stop price): say `order_type="oco"` with both prices. `tif` is GTD if
     there is an `expire_ns` (nanoseconds since 1970), IOC for a market order, else GTC. `display_lots` makes an
     iceberg, `hidden` an order that is not displayed at all, `cancel_on_halt` one that ends when trading is halted or
-    paused. `min_lots` must trade on entry, or the order is canceled. `stp` says what
-    happens if the order would trade with its own account's. `client_order_id` must be unique among the account's live
-    orders (0: none). `tag` is free for the client. `parent_id` is the client order id of another order
-    of the account, which this one waits for: when that has ended, this one goes to the market with what it traded.
+    paused, `short_exempt` a sell that no short-sale restriction holds to a price. `min_lots` must trade on entry, or
+    the order is canceled. `stp` says what happens if the order would trade with its own account's. `client_order_id`
+    must be unique among the account's live orders (0: none). `tag` is free for the client. `parent_id` is the client
+    order id of another order of the account, which this one waits for: when that has ended, this one goes to the
+    market with what it traded.
 
     On the wire 0 says that there is no stop price, trail, display or expiry, so 0 is refused where one of these is
     given (ValueError): an order that should wait would trade at once.
@@ -48,6 +49,7 @@ class OrderTerms(MarketTerms, total=False):
     post_only: bool
     hidden: bool
     cancel_on_halt: bool
+    short_exempt: bool
     stop_price: Price | None
     stop_price_ticks: int | None
     display_lots: int
@@ -76,6 +78,7 @@ _FLAGS: Final = {
     "post_only": int(OrderFlag.POST_ONLY),
     "hidden": int(OrderFlag.HIDDEN),
     "cancel_on_halt": int(OrderFlag.CANCEL_ON_HALT),
+    "short_exempt": int(OrderFlag.SHORT_EXEMPT),
 }
 _NOT_NEGATIVE: Final = ("price_ticks", "min_lots")
 _IDS: Final = ("client_order_id", "tag", "parent_id")

@@ -16,6 +16,7 @@ from lockstep.stream.records import (
     LIMITS,
     LOTS,
     MARKET,
+    RESTRICTION,
     RULES,
     SETTING,
     THROTTLE,
@@ -60,7 +61,9 @@ OFTEN = {
     int(CommandKind.SET_THROTTLE): 2.0,
     int(CommandKind.SET_BANDS): 3.0,
     int(CommandKind.SET_BAND_WIDTH): 2.0,
-    int(CommandKind.SET_LOTS): 2.0,
+    int(CommandKind.SET_LOTS): 3.0,
+    int(CommandKind.SET_RESTRICTIONS): 7.0,
+    int(CommandKind.SET_SHORT_SALES): 3.0,
     int(CommandKind.SESSION_OPENED): 3.0,
     int(CommandKind.SESSION_CLOSED): 3.0,
 }
@@ -165,8 +168,11 @@ def _dress(rows: Commands, pick: np.random.Generator) -> None:
     shapes = pick.random(count)
     rows["flags"][new & rests & (shapes < 0.08)] = OrderFlag.POST_ONLY
     rows["flags"][new & rests & (shapes > 0.92)] = OrderFlag.HIDDEN
+    # A sell that is exempt, with any other shape; now and then a buy, which is refused.
+    exempt = new & ((rows["side"] == Side.SELL) | (shapes < 0.05)) & (shapes * 100 % 1 < 0.1)
     halting = (rests | (kind >= OrderType.STOP)) & new & (shapes > 0.6) & (shapes < 0.66)
     rows["flags"][halting] = OrderFlag.CANCEL_ON_HALT
+    rows["flags"][exempt] |= np.uint8(OrderFlag.SHORT_EXEMPT)
     icebergs = new & rests & (shapes > 0.2) & (shapes < 0.32)
     rows["display_lots"][icebergs] = np.maximum(1, rows["quantity_lots"][icebergs] // pick.integers(1, 6))
     least = new & (rests | (kind == OrderType.MARKET) | (tif == TimeInForce.IOC)) & (shapes > 0.4) & (shapes < 0.46)
@@ -245,6 +251,8 @@ def _other(pick: np.random.Generator) -> Commands:
         return _bands(row, pick)
     if kind == CommandKind.SET_LOTS:
         return _lots(row, pick)
+    if kind in (CommandKind.SET_RESTRICTIONS, CommandKind.SET_SHORT_SALES):
+        return _restriction(row, pick)
     if kind == CommandKind.SET_BAND_WIDTH:
         width = row.view(SETTING)
         width["value"] = pick.choice([1, 1, 1, 2, 2, 0, 3])
@@ -356,6 +364,28 @@ def _lots(row: Commands, pick: np.random.Generator) -> Commands:
     if pick.random() < 0.2:
         lots["round4_lots"], lots["above4_ticks"] = 3, 1_003
     return lots.view(COMMAND)
+
+
+def _restriction(row: Commands, pick: np.random.Generator) -> Commands:
+    """Of everybody or of one account, mostly none; a fall that is reached now and then."""
+    terms = row.view(RESTRICTION)
+    if row["kind"][0] == CommandKind.SET_SHORT_SALES:
+        terms["fall_ppm"] = pick.choice([0, 1_000, 5_000, 100_000, 10**6 + 1], p=[0.3, 0.3, 0.2, 0.17, 0.03])
+        terms["action"] = pick.choice([0, 1, 2, 3], p=[0.5, 0.27, 0.2, 0.03])
+        return terms.view(COMMAND)
+    if pick.random() < 0.5:
+        row["account"] = 0
+    everybody = row["account"][0] == 0
+    if pick.random() < (0.7 if everybody else 0.4):
+        return row.view(COMMAND)
+    bars = [8, 8, 8, 8, 8, 4, 1, 2, 16, 0, 0, 0] if everybody else [4, 4, 1, 2, 3, 8, 0, 0]
+    terms["bars"] = pick.choice(bars)
+    if (everybody and pick.random() < 0.5) or pick.random() < 0.03:
+        terms["max_share_ppm"] = pick.choice([50_000, 10**6, 10**6 + 1, 0], p=[0.9, 0.06, 0.02, 0.02])
+        terms["outstanding_lots"] = pick.choice([200_000, 210_000, 2**62, -1], p=[0.47, 0.47, 0.03, 0.03])
+    if not everybody or pick.random() < 0.03:
+        terms["located_lots"] = pick.choice([0, 20, 500, -1], p=[0.3, 0.4, 0.28, 0.02])
+    return terms.view(COMMAND)
 
 
 def _market(row: Commands, pick: np.random.Generator) -> Commands:

@@ -50,7 +50,7 @@ def test_a_stream_over_days_reaches_every_kind_of_event_and_every_code(pair: Any
     # No random stream has so many orders wait (`test_contingent.py`).
     codes.discard(Code.TOO_MANY_CHILDREN)
     pair.step_ns = DAY_NS // 16
-    rows = make_stream(120_000, 7, first_seq=pair.reference.last_seq + 1)
+    rows = make_stream(120_000, 10, first_seq=pair.reference.last_seq + 1)
     for at in range(0, len(rows), 100):
         events = pair.apply(rows[at : at + 100])
         kinds -= set(events["kind"].tolist())

@@ -11,8 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from lockstep.stream.records import (
     ADMIN,
+    BANDS,
     COMMAND,
     LIMITS,
+    LOTS,
+    MARKET,
+    RESTRICTION,
     RULES,
     SETTING,
     THROTTLE,
@@ -34,12 +38,12 @@ INSTRUMENTS = st.sampled_from([1, 1, 1, 2, 4])  # 4 is unknown
 CLIENT_IDS = st.integers(0, 6)
 SIDES = st.sampled_from(Side)
 PRICES = st.integers(996, 1_004)
-LOTS = st.integers(1, 30)
+FEW_LOTS = st.integers(1, 30)
 RARE = st.sampled_from([0, -1, 2**31, 2**40, 2**62, -(2**63)])
 RARE_CONNECTIONS = st.sampled_from([2**32, 2**63, 2**64 - 1])
 # `one_of` would take equal strategies for one and pick the rare values half of the time.
 MOSTLY_PRICES = st.integers(0, 14).flatmap(lambda at: PRICES if at else RARE)
-MOSTLY_LOTS = st.integers(0, 14).flatmap(lambda at: LOTS if at else RARE)
+MOSTLY_LOTS = st.integers(0, 14).flatmap(lambda at: FEW_LOTS if at else RARE)
 SMALL = st.integers(1, 12)
 NS = st.integers(0, 200)
 PICKS = st.integers(0, 50)
@@ -114,6 +118,20 @@ def settings_of_the_market(draw: st.DrawFn) -> Setting:
 
 
 @st.composite
+def rules_of_an_instrument(draw: st.DrawFn) -> Setting:
+    """Bands and their width, round lots, margin, index with its breaker, restrictions, short sales."""
+    instrument = draw(INSTRUMENTS)
+    what = draw(st.sampled_from([*RULES_OF_AN_INSTRUMENT]))
+    overlay, kind, fields = RULES_OF_AN_INSTRUMENT[what]
+    chosen = {name: draw(st.sampled_from(values)) for name, values in fields.items()}
+    if draw(st.integers(0, 3)) == 0:
+        chosen = {}
+    if kind == CommandKind.SET_RESTRICTIONS and "located_lots" in fields:
+        chosen["account"] = draw(ACCOUNTS)
+    return overlay, kind, {"instrument": instrument} | chosen
+
+
+@st.composite
 def settings_of_accounts(draw: st.DrawFn) -> Setting:
     """What concerns accounts and their orders at large."""
     account = draw(ACCOUNTS)
@@ -139,7 +157,7 @@ def settings_of_accounts(draw: st.DrawFn) -> Setting:
         rate = {"orders_per_second": 10**7 if burst else 0, "burst_orders": burst}
         return LIMITS, kind, {"account": account, name: draw(st.sampled_from([0, 0, 25, 10_010])), **rate}
     if kind == CommandKind.TRANSFER_POSITION:
-        lots = draw(st.one_of(LOTS, RARE))
+        lots = draw(st.one_of(FEW_LOTS, RARE))
         return (
             TRANSFER,
             kind,
@@ -153,6 +171,49 @@ def settings_of_accounts(draw: st.DrawFn) -> Setting:
         return COMMAND, kind, {"order_id": draw(st.sampled_from([SESSION, 2])), **at}
     flags = MassCancelFlag.BLOCK if draw(st.integers(0, 9)) == 0 else 0
     return COMMAND, kind, {"account": account, "instrument": draw(st.integers(0, 2)), "flags": flags}
+
+
+RULES_OF_AN_INSTRUMENT: dict[str, tuple[np.dtype[Any], int, dict[str, list[int]]]] = {
+    "bands": (
+        BANDS,
+        CommandKind.SET_BANDS,
+        {
+            "high_ppm": [1_000, 2_000, 10_000],
+            "middle_ppm": [2_000],
+            "low_ppm": [3_000],
+            "step_ppm": [1, 1_000],
+            "high_above_ticks": [0, 1_000],
+            "window_ns": [1, 70, 1_000],
+            "limit_ns": [1, 50],
+            "pause_ns": [1, 50],
+        },
+    ),
+    "width": (SETTING, CommandKind.SET_BAND_WIDTH, {"value": [1, 2], "reference_price_ticks": [0, 1_000, 999]}),
+    "lots": (
+        LOTS,
+        CommandKind.SET_LOTS,
+        {"round1_lots": [1, 5], "round2_lots": [3], "above2_ticks": [1_000], "odd_lots": [0, 1], "display": [0, 1, 2]},
+    ),
+    "margin": (
+        MARKET,
+        CommandKind.SET_MARGIN,
+        {"initial_margin_ppm": [500_000, 10**6], "maintenance_margin_ppm": [250_000, 10**6]},
+    ),
+    "index": (MARKET, CommandKind.SET_INDEX, {"index_weight": [0, 1, 3], "close_price_ticks": [0, 1_000, 1_003]}),
+    "market breaker": (
+        MARKET,
+        CommandKind.SET_MARKET_BREAKER,
+        {"level1_ppm": [1_000, 2_000], "level2_ppm": [3_000], "pause_ns": [1, 50]},
+    ),
+    "restrictions of all": (
+        RESTRICTION,
+        CommandKind.SET_RESTRICTIONS,
+        {"bars": [0, 4, 8, 8], "max_share_ppm": [50_000], "outstanding_lots": [200_000, 200_400]},
+    ),
+    "restrictions": (RESTRICTION, CommandKind.SET_RESTRICTIONS, {"bars": [0, 1, 2, 4], "located_lots": [0, 20]}),
+    "short sales": (RESTRICTION, CommandKind.SET_SHORT_SALES, {"fall_ppm": [0, 1_000, 3_000], "action": [0, 0, 1, 2]}),
+}
+"""Overlay, kind, and values of each field; a part of them sets what an engine refuses."""
 
 
 class Engines(RuleBasedStateMachine):
@@ -202,7 +263,7 @@ class Engines(RuleBasedStateMachine):
         ids = {"client_order_id": client_id, "parent_id": parent_id}
         self.send(COMMAND, CommandKind.NEW_ORDER, **names, **ids, **fields)
 
-    @rule(account=ACCOUNTS, side=SIDES, price=PRICES, lots=LOTS)
+    @rule(account=ACCOUNTS, side=SIDES, price=PRICES, lots=FEW_LOTS)
     def plain_order(self, account: int, side: Side, price: int, lots: int) -> None:
         """Something for the others to meet."""
         terms = {"order_type": OrderType.LIMIT, "tif": TimeInForce.GTC, "price_ticks": price, "quantity_lots": lots}
@@ -237,6 +298,11 @@ class Engines(RuleBasedStateMachine):
         overlay, kind, fields = setting
         if "until_ns" in fields:
             fields = {**fields, "until_ns": self.pair.now_ns + fields["until_ns"]}
+        self.send(overlay, kind, **fields)
+
+    @rule(setting=rules_of_an_instrument())
+    def set_a_rule(self, setting: Setting) -> None:
+        overlay, kind, fields = setting
         self.send(overlay, kind, **fields)
 
     @rule(setting=settings_of_accounts())

@@ -71,6 +71,12 @@ class OddLotDisplay(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ODD_LOT_DISPLAY_AGGREGATED: _ClassVar[OddLotDisplay]
     ODD_LOT_DISPLAY_OUT: _ClassVar[OddLotDisplay]
 
+class ShortSaleAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SHORT_SALE_ACTION_KEEP: _ClassVar[ShortSaleAction]
+    SHORT_SALE_ACTION_BEGIN: _ClassVar[ShortSaleAction]
+    SHORT_SALE_ACTION_END: _ClassVar[ShortSaleAction]
+
 class LimitState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     LIMIT_STATE_NORMAL: _ClassVar[LimitState]
@@ -124,6 +130,9 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_BANDS_MOVED: _ClassVar[EventKind]
     EVENT_KIND_LOTS_SET: _ClassVar[EventKind]
     EVENT_KIND_LIMIT_STATE_CHANGED: _ClassVar[EventKind]
+    EVENT_KIND_RESTRICTIONS_SET: _ClassVar[EventKind]
+    EVENT_KIND_SHORT_SALES_SET: _ClassVar[EventKind]
+    EVENT_KIND_SHORT_SALES_RESTRICTED: _ClassVar[EventKind]
     EVENT_KIND_EPOCH_STARTED: _ClassVar[EventKind]
     EVENT_KIND_GROWN: _ClassVar[EventKind]
     EVENT_KIND_GROW_WITHDRAWN: _ClassVar[EventKind]
@@ -174,6 +183,10 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_DAY_TRADER: _ClassVar[Code]
     CODE_INSTRUMENT_THROTTLED: _ClassVar[Code]
     CODE_MARKET_THROTTLED: _ClassVar[Code]
+    CODE_INSTRUMENT_RESTRICTED: _ClassVar[Code]
+    CODE_OWNERSHIP_LIMIT: _ClassVar[Code]
+    CODE_NOT_LOCATED: _ClassVar[Code]
+    CODE_SHORT_SALE_PRICE: _ClassVar[Code]
     CODE_UNKNOWN_INSTRUMENT: _ClassVar[Code]
     CODE_BAD_PRICE: _ClassVar[Code]
     CODE_BAD_QUANTITY: _ClassVar[Code]
@@ -254,6 +267,9 @@ ODD_LOTS_REFUSE: OddLots
 ODD_LOT_DISPLAY_SHOWN: OddLotDisplay
 ODD_LOT_DISPLAY_AGGREGATED: OddLotDisplay
 ODD_LOT_DISPLAY_OUT: OddLotDisplay
+SHORT_SALE_ACTION_KEEP: ShortSaleAction
+SHORT_SALE_ACTION_BEGIN: ShortSaleAction
+SHORT_SALE_ACTION_END: ShortSaleAction
 LIMIT_STATE_NORMAL: LimitState
 LIMIT_STATE_LIMIT_UP: LimitState
 LIMIT_STATE_LIMIT_DOWN: LimitState
@@ -299,6 +315,9 @@ EVENT_KIND_BAND_WIDTH_SET: EventKind
 EVENT_KIND_BANDS_MOVED: EventKind
 EVENT_KIND_LOTS_SET: EventKind
 EVENT_KIND_LIMIT_STATE_CHANGED: EventKind
+EVENT_KIND_RESTRICTIONS_SET: EventKind
+EVENT_KIND_SHORT_SALES_SET: EventKind
+EVENT_KIND_SHORT_SALES_RESTRICTED: EventKind
 EVENT_KIND_EPOCH_STARTED: EventKind
 EVENT_KIND_GROWN: EventKind
 EVENT_KIND_GROW_WITHDRAWN: EventKind
@@ -346,6 +365,10 @@ CODE_MARGIN_CALL: Code
 CODE_DAY_TRADER: Code
 CODE_INSTRUMENT_THROTTLED: Code
 CODE_MARKET_THROTTLED: Code
+CODE_INSTRUMENT_RESTRICTED: Code
+CODE_OWNERSHIP_LIMIT: Code
+CODE_NOT_LOCATED: Code
+CODE_SHORT_SALE_PRICE: Code
 CODE_UNKNOWN_INSTRUMENT: Code
 CODE_BAD_PRICE: Code
 CODE_BAD_QUANTITY: Code

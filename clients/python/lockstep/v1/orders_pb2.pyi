@@ -318,6 +318,32 @@ class SetLots(_message.Message):
     display: _common_pb2.OddLotDisplay
     def __init__(self, instrument: _Optional[int] = ..., round1_lots: _Optional[int] = ..., round2_lots: _Optional[int] = ..., round3_lots: _Optional[int] = ..., round4_lots: _Optional[int] = ..., above2_ticks: _Optional[int] = ..., above3_ticks: _Optional[int] = ..., above4_ticks: _Optional[int] = ..., odd_lots: _Optional[_Union[_common_pb2.OddLots, str]] = ..., display: _Optional[_Union[_common_pb2.OddLotDisplay, str]] = ...) -> None: ...
 
+class SetRestrictions(_message.Message):
+    __slots__ = ("account", "instrument", "bars", "max_share_ppm", "outstanding_lots", "located_lots")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    BARS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SHARE_PPM_FIELD_NUMBER: _ClassVar[int]
+    OUTSTANDING_LOTS_FIELD_NUMBER: _ClassVar[int]
+    LOCATED_LOTS_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    instrument: int
+    bars: int
+    max_share_ppm: int
+    outstanding_lots: int
+    located_lots: int
+    def __init__(self, account: _Optional[int] = ..., instrument: _Optional[int] = ..., bars: _Optional[int] = ..., max_share_ppm: _Optional[int] = ..., outstanding_lots: _Optional[int] = ..., located_lots: _Optional[int] = ...) -> None: ...
+
+class SetShortSales(_message.Message):
+    __slots__ = ("instrument", "fall_ppm", "action")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    FALL_PPM_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    fall_ppm: int
+    action: _common_pb2.ShortSaleAction
+    def __init__(self, instrument: _Optional[int] = ..., fall_ppm: _Optional[int] = ..., action: _Optional[_Union[_common_pb2.ShortSaleAction, str]] = ...) -> None: ...
+
 class TransferPosition(_message.Message):
     __slots__ = ("account", "to_account", "instrument", "quantity_lots")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -331,7 +357,7 @@ class TransferPosition(_message.Message):
     def __init__(self, account: _Optional[int] = ..., to_account: _Optional[int] = ..., instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position", "set_phase", "set_account_status", "set_risk_limits", "set_fees", "set_price_limits", "transfer_position", "set_margin", "set_index", "set_market_breaker", "note", "set_throttle", "set_bands", "set_band_width", "set_lots")
+    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position", "set_phase", "set_account_status", "set_risk_limits", "set_fees", "set_price_limits", "transfer_position", "set_margin", "set_index", "set_market_breaker", "note", "set_throttle", "set_bands", "set_band_width", "set_lots", "set_restrictions", "set_short_sales")
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     NEW_ORDER_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
@@ -355,6 +381,8 @@ class Command(_message.Message):
     SET_BANDS_FIELD_NUMBER: _ClassVar[int]
     SET_BAND_WIDTH_FIELD_NUMBER: _ClassVar[int]
     SET_LOTS_FIELD_NUMBER: _ClassVar[int]
+    SET_RESTRICTIONS_FIELD_NUMBER: _ClassVar[int]
+    SET_SHORT_SALES_FIELD_NUMBER: _ClassVar[int]
     session_no: int
     new_order: NewOrder
     cancel: CancelOrder
@@ -378,7 +406,9 @@ class Command(_message.Message):
     set_bands: SetBands
     set_band_width: SetBandWidth
     set_lots: SetLots
-    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ..., set_margin: _Optional[_Union[SetMargin, _Mapping]] = ..., set_index: _Optional[_Union[SetIndex, _Mapping]] = ..., set_market_breaker: _Optional[_Union[SetMarketBreaker, _Mapping]] = ..., note: _Optional[_Union[Note, _Mapping]] = ..., set_throttle: _Optional[_Union[SetThrottle, _Mapping]] = ..., set_bands: _Optional[_Union[SetBands, _Mapping]] = ..., set_band_width: _Optional[_Union[SetBandWidth, _Mapping]] = ..., set_lots: _Optional[_Union[SetLots, _Mapping]] = ...) -> None: ...
+    set_restrictions: SetRestrictions
+    set_short_sales: SetShortSales
+    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ..., set_margin: _Optional[_Union[SetMargin, _Mapping]] = ..., set_index: _Optional[_Union[SetIndex, _Mapping]] = ..., set_market_breaker: _Optional[_Union[SetMarketBreaker, _Mapping]] = ..., note: _Optional[_Union[Note, _Mapping]] = ..., set_throttle: _Optional[_Union[SetThrottle, _Mapping]] = ..., set_bands: _Optional[_Union[SetBands, _Mapping]] = ..., set_band_width: _Optional[_Union[SetBandWidth, _Mapping]] = ..., set_lots: _Optional[_Union[SetLots, _Mapping]] = ..., set_restrictions: _Optional[_Union[SetRestrictions, _Mapping]] = ..., set_short_sales: _Optional[_Union[SetShortSales, _Mapping]] = ...) -> None: ...
 
 class CommandBatch(_message.Message):
     __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag", "parent_id")

@@ -7,7 +7,7 @@
 namespace lockstep {
 
 // Names every place, width and number of the schema; stream/layouts.py has the same one.
-inline constexpr u64 kSchema = 0xA30442E1DE5100E6;
+inline constexpr u64 kSchema = 0xD7873DEFAA2818A0;
 
 namespace command_kind {
 enum : u8 {
@@ -35,6 +35,8 @@ enum : u8 {
     SET_BANDS = 80,
     SET_BAND_WIDTH = 81,
     SET_LOTS = 82,
+    SET_RESTRICTIONS = 83,
+    SET_SHORT_SALES = 84,
     EPOCH_START = 192,
     GROW = 193,
     GROW_REVOKED = 194,
@@ -88,6 +90,7 @@ enum : u8 {
     POST_ONLY = 1,
     HIDDEN = 2,
     CANCEL_ON_HALT = 4,
+    SHORT_EXEMPT = 8,
 };
 }
 
@@ -128,6 +131,23 @@ enum : u8 {
     SHOWN = 0,
     AGGREGATED = 1,
     OUT = 2,
+};
+}
+
+namespace trade_bar {
+enum : u32 {
+    NO_BUYS = 1,
+    NO_SELLS = 2,
+    ONLY_CLOSING = 4,
+    LOCATES = 8,
+};
+}
+
+namespace short_sale_action {
+enum : u8 {
+    KEEP = 0,
+    BEGIN = 1,
+    END = 2,
 };
 }
 
@@ -197,6 +217,9 @@ enum : u8 {
     BANDS_MOVED = 84,
     LOTS_SET = 86,
     LIMIT_STATE_CHANGED = 85,
+    RESTRICTIONS_SET = 87,
+    SHORT_SALES_SET = 88,
+    SHORT_SALES_RESTRICTED = 89,
     EPOCH_STARTED = 192,
     GROWN = 193,
     GROW_WITHDRAWN = 194,
@@ -259,6 +282,10 @@ enum : u16 {
     DAY_TRADER = 3019,
     INSTRUMENT_THROTTLED = 3020,
     MARKET_THROTTLED = 3021,
+    INSTRUMENT_RESTRICTED = 3022,
+    OWNERSHIP_LIMIT = 3023,
+    NOT_LOCATED = 3024,
+    SHORT_SALE_PRICE = 3025,
     UNKNOWN_INSTRUMENT = 4001,
     BAD_PRICE = 4002,
     BAD_QUANTITY = 4003,

@@ -233,6 +233,8 @@ private:
             case command_kind::SET_BANDS: return settings::set_bands(state_, step);
             case command_kind::SET_BAND_WIDTH: return settings::set_band_width(state_, step);
             case command_kind::SET_LOTS: return settings::set_lots(state_, step);
+            case command_kind::SET_RESTRICTIONS: return settings::set_restrictions(state_, step);
+            case command_kind::SET_SHORT_SALES: return settings::set_short_sales(state_, step);
             case command_kind::EPOCH_START: return report::control(step, event_kind::EPOCH_STARTED);
             case command_kind::GROW: return report::control(step, event_kind::GROWN);
             case command_kind::GROW_REVOKED: return report::control(step, event_kind::GROW_WITHDRAWN);

@@ -11,6 +11,7 @@
 #include "lockstep/bands.hpp"
 #include "lockstep/codes.hpp"
 #include "lockstep/price_index.hpp"
+#include "lockstep/restraints.hpp"
 #include "lockstep/stood.hpp"
 
 namespace lockstep {
@@ -129,6 +130,7 @@ enum Ruled : u8 {
     kThrottled = 1,  // by its own throttle, or the market's
     kBanded = 2,
     kWholeLots = 4,  // odd lots are refused
+    kRestrained = 8,  // not everybody may do everything, or short sales are held to a price
 };
 
 // One instrument's market. `halves[0]` are the bids, `halves[1]` the asks; in CONTINUOUS they are never crossed
@@ -173,6 +175,7 @@ struct Book {
         i64 close;
         i64 price;
     } indexed;  // what of it is in the sums of the market
+    Restraints* restraints;  // in its `Waiting`
 
     bool is_in_index() const { return index_weight != 0 && close != 0; }
     // It trades, and no rule of its own looks at the price of an order, or adds to its worth.
@@ -184,12 +187,14 @@ struct Book {
     bool bands_hold() const { return is_banded() && phase == phase::CONTINUOUS && bands->reference != 0; }
     // Whether it takes an order of so many lots.
     bool takes_lots(i64 lots) const { return (ruled & kWholeLots) == 0 || lots % round_lots == 0; }
-    // After price limits, bands or lots were set.
+    bool is_restrained() const { return (ruled & kRestrained) != 0; }
+    // After price limits, bands, lots or restrictions were set.
     void rerule() {
         const bool whole = round_lots != 0 && odd_lots == odd_lots::REFUSE;
-        ruled = static_cast<u8>((ruled & kThrottled) | (bands->is_set() ? kBanded : 0) | (whole ? kWholeLots : 0));
+        ruled = static_cast<u8>((ruled & kThrottled) | (bands->is_set() ? kBanded : 0) | (whole ? kWholeLots : 0) |
+                                (restraints->is_set() ? kRestrained : 0));
         terms_rules = (band_ppm | collar_ppm) != 0 || is_banded() || whole;
-        watches = breaker_ppm != 0 || is_banded();
+        watches = breaker_ppm != 0 || is_banded() || restraints->fall_ppm != 0;
     }
     // Price at which positions are valued, 0 if not known.
     i64 mark() const { return last != 0 ? last : reference; }
@@ -221,6 +226,7 @@ struct Waiting {
     std::set<u64> released;            // of these, whose parent has ended
     Span span;
     Bands bands;
+    Restraints restraints;
     u32 end_at_halt = 0;  // live orders of the instrument that do
 };
 

@@ -392,6 +392,19 @@ inline void limit_state_changed(Step& step, const Book& book, const Bands& bands
     emit(step, event);
 }
 
+// The instrument has fallen to this price, so that short sales are restricted.
+inline void short_sales_restricted(Step& step, const Book& book, i64 price) {
+    SettingEvent event = {};
+    event.seq = step.seq;
+    event.index = step.index;
+    event.kind = event_kind::SHORT_SALES_RESTRICTED;
+    event.instrument = book.instrument;
+    event.value = 1;
+    event.reference_price_ticks = price;
+    event.timestamp_ns = step.now_ns;
+    emit(step, event);
+}
+
 // The sequencer's own word in the stream, passed on.
 inline void control(Step& step, u8 kind) {
     const ControlTerms& said = step.command.control;

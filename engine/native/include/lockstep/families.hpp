@@ -17,6 +17,9 @@ inline Code refusal(const State& state, const Order& order, i64 now_ns) {
     if (worth > kI64Max) return code::OVERFLOW_;
     if (orders::is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
     if (funds::has_exposure_rules(account)) code = funds::exposure_refusal(state, order, order.leaves, worth, 0, now_ns);
+    if (code == code::OK && state.books[order.book].is_restrained()) {
+        code = barring::refusal_on_entry(state, order, order.price, order.leaves, 0, enters, now_ns);
+    }
     if (code != code::OK) return code;
     return funds::funds_refusal(state, order, order.price, order.leaves, worth, {});
 }

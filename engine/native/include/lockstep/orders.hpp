@@ -68,6 +68,20 @@ inline Code parent_refusal(const State& state, const Order& order, u64 parent_id
     return too_many ? Code{code::TOO_MANY_CHILDREN} : Code{code::OK};
 }
 
+// Why the account may not hold what a new order leads to, or the instrument's restrictions refuse it; one that waits for a
+// price or an auction is asked for its price when it goes to the market.
+[[gnu::noinline]] inline Code holding_refusal(const State& state, const Order& order, i128 worth, i64 now_ns) {
+    if (funds::has_exposure_rules(state.accounts[order.account])) {
+        const Code code = funds::exposure_refusal(state, order, order.quantity, worth, 0, now_ns);
+        if (code != code::OK) return code;
+    }
+    if (!state.books[order.book].is_restrained()) return code::OK;
+    const bool waits = order.order_type >= order_type::STOP && !order.is_oco();
+    const bool enters = !waits && !gathers(state.books[order.book], order.tif);
+    const i64 limit = has_limit(order.order_type) ? order.price : 0;
+    return barring::refusal_on_entry(state, order, limit, order.quantity, 0, enters, now_ns);
+}
+
 // Why an order with good terms can't be taken: its worth, its id, the account's funds and limits.
 template <bool kPlain>
 inline Code entry_refusal(const State& state, const Order& order, i128 worth, u64 parent_id, i64 now_ns) {
@@ -81,8 +95,10 @@ inline Code entry_refusal(const State& state, const Order& order, i128 worth, u6
         // What it binds and exposes is looked at when it goes to the market.
         code = parent_refusal(state, order, parent_id);
     } else {
-        if (funds::has_exposure_rules(account)) code = funds::exposure_refusal(state, order, lots, worth, 0, now_ns);
-        if (code != code::OK) return code;
+        if (funds::has_exposure_rules(account) || state.books[order.book].is_restrained()) [[unlikely]] {
+            code = holding_refusal(state, order, worth, now_ns);
+            if (code != code::OK) return code;
+        }
         code = funds::funds_refusal(state, order, valued_at(state.books[order.book], order), lots, worth, {});
     }
     if (code == code::OK && account.is_limited) code = account.limits.count_refusal(now_ns);

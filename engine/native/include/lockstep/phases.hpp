@@ -4,7 +4,7 @@
 // that each sees the prices that the one before it has made, and it ends because each of them waits only once.
 #pragma once
 
-#include "lockstep/funds.hpp"
+#include "lockstep/barring.hpp"
 #include "lockstep/limit_state.hpp"
 
 namespace lockstep::endings {
@@ -204,6 +204,7 @@ inline void change_phase(State& state, Book& book, const Schedule& schedule, con
     if (phase == phase::CONTINUOUS || (phase == phase::CLOSED && is_auction(previous))) {
         opening = uncross(state, book, asker, step);
     }
+    if (opening != 0) barring::look_at_fall(book, opening, step);
     end_orders(state, book, number, previous, asker, step);
     if (is_auction(phase) || phase == phase::PRE_OPEN) {
         let_in(state, number, phase);
@@ -236,6 +237,7 @@ inline void check_breaker(State& state, Book& book, const Traded& traded, Step& 
     if (book.watches == 0 || book.phase != phase::CONTINUOUS) return;
     const Handle number = state.find_book(book.instrument);
     if (book.is_banded()) bands::note_trades(state, number, step);
+    barring::look_at_fall(book, std::min(traded.first, book.last), step);
     if (book.breaker_ppm == 0) return;
     Span& span = state.waiting[number]->span;
     remember(span.highest, book, traded, step.now_ns);
@@ -302,6 +304,9 @@ inline i64 trigger(State& state, Handle at, Step& step) {
     }
     const i128 worth = limited ? i128{order.lot_micros} * order.leaves : funds::market_worth(state, order);
     Code code = limited ? bands::refusal(state.books[order.book], order.side, order.price) : Code{code::OK};
+    if (code == code::OK && worth <= kI64Max && state.books[order.book].is_restrained()) {
+        code = barring::short_refusal(state, order, limited ? order.price : 0, order.leaves, 0, step.now_ns);
+    }
     if (code == code::OK) code = funds::funds_refusal(state, order, order.price, order.leaves, worth, {});
     if (code != code::OK) {
         report::taken_off(step, state, {order.session_id, 0}, order, order.leaves, code);

@@ -270,6 +270,29 @@ static_assert(offsetof(LotTerms, reserved) == 42);
 static_assert(offsetof(LotTerms, received_ns) == 64);
 static_assert(offsetof(LotTerms, tag) == 72);
 
+// Who may trade an instrument, and how far; when short sales of it are held to a price.
+struct RestrictionTerms {
+    u32 bars;
+    u32 max_share_ppm;
+    i64 outstanding_lots;
+    i64 located_lots;
+    u32 fall_ppm;
+    u8 action;
+    u8 reserved[35];
+    i64 received_ns;
+    u64 tag;
+};
+static_assert(sizeof(RestrictionTerms) == 80 && std::is_trivially_copyable_v<RestrictionTerms>);
+static_assert(offsetof(RestrictionTerms, bars) == 0);
+static_assert(offsetof(RestrictionTerms, max_share_ppm) == 4);
+static_assert(offsetof(RestrictionTerms, outstanding_lots) == 8);
+static_assert(offsetof(RestrictionTerms, located_lots) == 16);
+static_assert(offsetof(RestrictionTerms, fall_ppm) == 24);
+static_assert(offsetof(RestrictionTerms, action) == 28);
+static_assert(offsetof(RestrictionTerms, reserved) == 29);
+static_assert(offsetof(RestrictionTerms, received_ns) == 64);
+static_assert(offsetof(RestrictionTerms, tag) == 72);
+
 // What the sequencer itself says in the stream.
 struct ControlTerms {
     u64 epoch;
@@ -315,6 +338,7 @@ struct Command {
         ThrottleTerms throttle;
         BandTerms bands;
         LotTerms lots;
+        RestrictionTerms restriction;
         ControlTerms control;
     };
 };

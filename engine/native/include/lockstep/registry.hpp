@@ -133,6 +133,7 @@ public:
         waiting.resize(at + std::size_t{1});
         waiting[at] = std::make_unique<Waiting>();
         book.bands = &waiting[at]->bands;
+        book.restraints = &waiting[at]->restraints;
         instrument_numbers.insert(id, at);
         books_by_id.emplace(id, at);
         symbols.emplace(std::move(text), at);

@@ -70,6 +70,10 @@ inline Code refusal(const State& state, const Order& order, const Wanted& wanted
     if (funds::has_exposure_rules(account)) {
         code = funds::exposure_refusal(state, order, wanted.lots, worth, order.leaves, now_ns);
     }
+    if (code == code::OK && book.is_restrained()) {
+        const bool enters = order.place == kInBook && !orders::gathers(book, order.tif);
+        code = barring::refusal_on_entry(state, order, wanted.price, wanted.lots, order.leaves, enters, now_ns);
+    }
     if (code == code::OK) code = funds::funds_refusal(state, order, wanted.price, wanted.lots, worth, freed);
     if (code == code::OK) code = orders::throttle_refusal(state, book, now_ns);
     const bool post_only = (order.flags & order_flag::POST_ONLY) != 0 && book.phase == phase::CONTINUOUS;

@@ -254,6 +254,54 @@ inline void set_lots(State& state, Step& step) {
     report::setting(step, event_kind::LOTS_SET, book.round_lots, book.lot_display);
 }
 
+// Whether these restrictions may be set, of one account or of everybody.
+inline bool are_restrictions(const Restriction& terms, bool of_one) {
+    constexpr u32 kBars = trade_bar::NO_BUYS | trade_bar::NO_SELLS | trade_bar::ONLY_CLOSING;
+    const bool bars = (terms.bars & ~(of_one ? kBars : kBars | trade_bar::LOCATES)) == 0;
+    if (of_one) {
+        return bars && terms.max_share_ppm == 0 && terms.outstanding_lots == 0 &&
+               within(terms.located_lots, 0, kMaxPositionLots);
+    }
+    return bars && terms.max_share_ppm <= kPpm && within(terms.outstanding_lots, 0, kMaxPositionLots) &&
+           (terms.max_share_ppm != 0) == (terms.outstanding_lots != 0) && terms.located_lots == 0;
+}
+
+// SET_RESTRICTIONS, of an account or (id 0) of everybody; all terms 0: there are none any more.
+inline void set_restrictions(State& state, Step& step) {
+    const RestrictionTerms& said = step.command.restriction;
+    const Restriction terms = {said.bars, said.max_share_ppm, said.outstanding_lots, said.located_lots};
+    const u32 account = step.head().account;
+    const bool of_one = account != Restraints::kEverybody;
+    const Handle at = state.find_book(step.head().instrument);
+    if (of_one && state.find_account(account) == kNone) return refuse(step, code::UNKNOWN_ACCOUNT);
+    if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    if (!are_restrictions(terms, of_one)) return refuse(step, code::BAD_DEFINITION);
+    Book& book = state.books[at];
+    if (terms.is_none()) {
+        book.restraints->of.erase(account);
+    } else {
+        book.restraints->of[account] = terms;
+    }
+    book.rerule();
+    report::setting(step, event_kind::RESTRICTIONS_SET, terms.bars);
+}
+
+// SET_SHORT_SALES: from which fall on they are restricted, and whether they are now.
+inline void set_short_sales(State& state, Step& step) {
+    const RestrictionTerms& said = step.command.restriction;
+    const Handle at = state.find_book(step.head().instrument);
+    if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    if (said.fall_ppm > kPpm || said.action > short_sale_action::END) return refuse(step, code::BAD_DEFINITION);
+    Book& book = state.books[at];
+    Restraints& restraints = *book.restraints;
+    restraints.fall_ppm = said.fall_ppm;
+    if (said.action == short_sale_action::BEGIN) restraints.since_day = margin::business_day(step.now_ns);
+    if (said.action == short_sale_action::END) restraints.since_day = 0;
+    book.rerule();
+    const bool now = barring::are_shorts_restricted(restraints, step.now_ns);
+    report::setting(step, event_kind::SHORT_SALES_SET, restraints.fall_ppm, now ? 1 : 0);
+}
+
 // SET_BAND_WIDTH, of one instrument or (id 0) of all that have bands, by id.
 inline void set_band_width(State& state, Step& step) {
     const SettingTerms& terms = step.command.setting;

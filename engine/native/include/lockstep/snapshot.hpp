@@ -9,7 +9,7 @@
 namespace lockstep::snapshot {
 
 inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
-inline constexpr u32 kVersion = 9;
+inline constexpr u32 kVersion = 10;
 
 // The bytes are not a snapshot that this version can restore.
 class Error : public std::runtime_error {
@@ -107,6 +107,21 @@ inline void put_account(Bytes& out, const Account& account) {
         limits.day_orders, limits.day_trades, limits.tat_ns, account.day_trades, u8{account.margin_called});
 }
 
+inline void put_restraints(Bytes& out, const State& state, const std::vector<Handle>& books) {
+    for (const Handle at : books) {
+        const Book& book = state.books[at];
+        for (const auto& [account, terms] : book.restraints->of) {
+            put(out, book.instrument, account, terms.bars, terms.max_share_ppm, terms.outstanding_lots,
+                terms.located_lots);
+        }
+    }
+    for (const Handle at : books) {
+        const Restraints& restraints = *state.books[at].restraints;
+        if (!restraints.are_shorts_watched()) continue;
+        put(out, state.books[at].instrument, restraints.fall_ppm, restraints.since_day);
+    }
+}
+
 inline Bytes encode(const State& state) {
     const auto books = in_order(state.books_by_id);
     const auto accounts = in_order(state.accounts_by_id);
@@ -127,10 +142,14 @@ inline Bytes encode(const State& state) {
     u64 banded = 0;
     u64 sales = 0;
     u64 with_lots = 0;
+    u64 restrictions = 0;
+    u64 shorts = 0;
     for (const Handle at : books) {
         banded += state.books[at].is_banded();
         sales += state.books[at].bands->window.size();
         with_lots += state.books[at].round_lots != 0;
+        restrictions += state.books[at].restraints->of.size();
+        shorts += state.books[at].restraints->are_shorts_watched();
     }
     Bytes out;
     out.reserve(256 + banded * 128 + sales * 36 + stood * kStoodBytes + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + session_bytes);
@@ -138,7 +157,8 @@ inline Bytes encode(const State& state) {
     put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, market.levels, market.pause_ns,
         market.day, market.level, market.until_ns, market.throttle.orders_per_second, market.throttle.burst_orders,
         market.throttle.tat_ns, u64{books.size()}, u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()},
-        u64{state.owners.size()}, u64{state.by_order_id.size()}, u64{stood}, banded, sales, with_lots);
+        u64{state.owners.size()}, u64{state.by_order_id.size()}, u64{stood}, banded, sales, with_lots,
+        restrictions, shorts);
     for (const Handle at : books) put_instrument(out, state.books[at]);
     for (const Handle at : accounts) put_account(out, state.accounts[at]);
     for (const Handle at : positions) {
@@ -165,6 +185,7 @@ inline Bytes encode(const State& state) {
         const Book& book = state.books[at];
         if (book.round_lots != 0) put(out, book.instrument, book.round_lots, book.odd_lots, book.lot_display);
     }
+    put_restraints(out, state, books);
     return out;
 }
 
@@ -433,6 +454,27 @@ inline void take_lots(Reader& reader, State& state) {
     book.rerule();
 }
 
+inline void take_restriction(Reader& reader, State& state) {
+    Book& book = state.books[known_book(state, reader.take<u32>())];
+    const u32 account = reader.take<u32>();
+    Restriction terms = {};
+    reader.take_into(terms.bars, terms.max_share_ppm, terms.outstanding_lots, terms.located_lots);
+    const bool of_one = account != Restraints::kEverybody;
+    if (of_one) known_account(state, account);
+    require(!terms.is_none() && settings::are_restrictions(terms, of_one),
+            "snapshot has restrictions that there are not");
+    book.restraints->of[account] = terms;
+    book.rerule();
+}
+
+inline void take_short_sales(Reader& reader, State& state) {
+    Book& book = state.books[known_book(state, reader.take<u32>())];
+    reader.take_into(book.restraints->fall_ppm, book.restraints->since_day);
+    require(book.restraints->fall_ppm <= kPpm && book.restraints->since_day >= 0,
+            "snapshot has short sales with a fall or day that there is not");
+    book.rerule();
+}
+
 // Bring a new engine into the state of a snapshot.
 inline void restore(Engine& engine, std::string_view raw) {
     State& state = engine.state();
@@ -453,13 +495,13 @@ inline void restore(Engine& engine, std::string_view raw) {
     for (u32& level : market.levels) level = reader.take<u32>();
     reader.take_into(market.pause_ns, market.day, market.level, market.until_ns);
     take_throttle(reader, market.throttle);
-    u64 counts[10];
+    u64 counts[12];
     for (u64& count : counts) count = reader.take<u64>();
     void (*const takers[])(Reader&, State&) = {take_instrument, take_account,     take_position,
                                                take_session,    take_owner,       take_order,
                                                take_stood_price, take_bands,      take_sales,
-                                               take_lots};
-    for (int section = 0; section < 10; ++section) {
+                                               take_lots,        take_restriction, take_short_sales};
+    for (int section = 0; section < 12; ++section) {
         for (u64 row = 0; row < counts[section]; ++row) takers[section](reader, state);
     }
     state.sort_account_orders();

@@ -36,13 +36,15 @@ inline bool extras_fit(const CommandHead& head, const OrderTerms& terms) {
     const bool post_only = (head.flags & order_flag::POST_ONLY) != 0;
     const bool hidden = (head.flags & order_flag::HIDDEN) != 0;
     constexpr int kFlags = order_flag::POST_ONLY | order_flag::HIDDEN | order_flag::CANCEL_ON_HALT;
-    if (head.stp > stp::DECREMENT || (head.flags & ~kFlags) != 0) return false;
+    const int flags = head.flags & ~order_flag::SHORT_EXEMPT;
+    if (head.stp > stp::DECREMENT || (flags & ~kFlags) != 0) return false;
+    if (flags != head.flags && head.side != side::SELL) return false;
     if (terms.expire_ns != 0 && head.tif != tif::GTD) return false;
     if (terms.trail_ticks != 0 && type != order_type::TRAILING_STOP) return false;
     if (terms.stop_price_ticks != 0 && (type == order_type::LIMIT || type == order_type::MARKET)) return false;
-    if (head.flags != 0 || terms.display_lots != 0) {
+    if (flags != 0 || terms.display_lots != 0) {
         if (!rests_by_tif(head.tif) || (terms.display_lots != 0 && hidden)) return false;
-        const bool only_halts = terms.display_lots == 0 && (head.flags & ~order_flag::CANCEL_ON_HALT) == 0;
+        const bool only_halts = terms.display_lots == 0 && (flags & ~order_flag::CANCEL_ON_HALT) == 0;
         if (type != order_type::LIMIT && (type == order_type::MARKET || !only_halts)) return false;
     }
     if (terms.parent_id != 0) {
