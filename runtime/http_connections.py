@@ -11,19 +11,22 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
-from aiohttp.web_protocol import PayloadAccessError, RequestPayloadError
+from aiohttp.web_protocol import PayloadAccessError, RequestHandler, RequestPayloadError
 
 from lockstep.runtime import half_open
 from lockstep.runtime.faults import EnvironmentFault
 
 HELLO_S: Final = 5.0
 """A connection that has asked for nothing by then is closed."""
+SERVER: Final = "lockstep"
+"""What a server says of itself: no versions, which say what it can be attacked with."""
 _BACKLOG: Final = 1_024
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -44,6 +47,31 @@ _OF_OUR_OWN: Final = OfOurOwn()
 def pause_s(wait_ns: int) -> int:
     """`Retry-After`: whole seconds, one more for every other one, so that not all come again together."""
     return 1 + wait_ns // 1_000_000_000 + random.randrange(2)  # noqa: S311 - keeps no secret
+
+
+class _Protocol(RequestHandler):
+    """Of one connection. What is no HTTP is refused in words of ours, and nothing that was sent comes back."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """See aiohttp."""
+        if status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            message = f"{status}: {HTTPStatus(status).phrase}: this is no request that can be read"
+        answer = super().handle_error(request, status, exc, message)
+        _say_little(answer)
+        return answer
+
+
+def _say_little(answer: web.StreamResponse) -> None:
+    answer.headers["Server"] = SERVER
+    answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+
+
+async def _on_prepare(_request: web.BaseRequest, answer: web.StreamResponse) -> None:
+    _say_little(answer)
 
 
 class HttpConnections:
@@ -74,6 +102,8 @@ class HttpConnections:
         Raises:
             EnvironmentFault: the port can't be had.
         """
+        # Before the set-up, which freezes it.
+        runner.app.on_response_prepare.append(_on_prepare)
         await runner.setup()
         self._server = runner.server
         self._count()
@@ -91,8 +121,9 @@ class HttpConnections:
 
     def _connection(self) -> asyncio.BaseProtocol:
         """The protocol of a new TCP connection, which has to ask for something soon."""
-        protocol: Any = self._server()
         loop = asyncio.get_running_loop()
+        settings = self._server._kwargs  # noqa: SLF001 - as a `web.Server` makes its own; there is no other way
+        protocol: Any = _Protocol(self._server, loop=loop, **settings)
         full = len(self._server.connections) >= self._most
         oldest = next(iter(self._mute), None) if full else None
         if full:

@@ -118,7 +118,7 @@ class Answers:
         except ReportsCut as cut:
             raise Problem(Code.REPORTS_GONE, f"it was executed, once; its reports are kept no more: {cut}") from None
         except Unanswered as unanswered:
-            raise Problem(unanswered.code, str(unanswered)) from None
+            raise Problem(unanswered.code, str(unanswered), retry_after_ms=unanswered.retry_after_ms) from None
         return await self._answer_of(asked, outcome)
 
     async def _request(self, asked: Asked) -> tuple[str, Any]:
@@ -270,4 +270,4 @@ def _ref(asked: Asked) -> orders_pb2.OrderRef:
 
 def _problem_of(ended: CallEnded) -> Problem:
     status = _STATUS.get(ended.status, 503 if ended.unanswered and not ended.refused else 0)
-    return Problem(ended.code, str(ended), status=status, retry_after_s=-(-ended.retry_after_ms // 1000))
+    return Problem(ended.code, str(ended), status=status, retry_after_ms=ended.retry_after_ms)

@@ -20,7 +20,7 @@ from lockstep.edge.rest.principal import principal_of, require_account, require_
 from lockstep.edge.rest.problems import TYPE, Problem
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.budget import Budget, Cost, Left, used_up
-from lockstep.runtime.http_connections import pause_s, strange_host
+from lockstep.runtime.http_connections import SERVER, pause_s, strange_host
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.topology import Principal
@@ -40,7 +40,7 @@ CANCELS: Final = frozenset({"cancelOrder", "massCancel"})
 """They may spend what a budget keeps for them."""
 _MS: Final = 1_000_000
 _JSON: Final = "application/json"
-_HEADERS: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Server": "lockstep"}
+_HEADERS: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Server": SERVER}
 _PAGE_HEADERS: Final = {
     **_HEADERS,
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self'; "
@@ -171,7 +171,6 @@ class RestDoor:
     def _too_fast(self, wait_ns: int, text: str, headers: Mapping[str, str] | None = None, **more: Any) -> Problem:
         self.counters["rest_turned_away"] += 1
         pause_ms = -(-wait_ns // _MS)
-        pause_ms += random.randrange(1 + pause_ms // 4)  # noqa: S311 - keeps no secret
         return Problem(
             Code.BUSY, text, retry_after_s=pause_s(wait_ns), headers=headers, retry_after_ms=pause_ms, **more
         )
@@ -243,6 +242,8 @@ def _respond(operation: Operation, request: web.Request, answer: Answer) -> web.
 
 
 def _problem(problem: Problem) -> web.Response:
+    # Those who are refused together are not to come again together.
+    problem.retry_after_ms += random.randrange(1 + problem.retry_after_ms // 4)  # noqa: S311 - keeps no secret
     headers = {**_HEADERS, **problem.headers}
     return web.Response(body=problem.body(), status=problem.status, headers=headers, content_type=TYPE)
 

@@ -51,9 +51,11 @@ class ReportsCut(Exception):
 class Unanswered(Exception):
     """It is not known yet what came of the command: asked for again, with the same key, it has its outcome."""
 
-    def __init__(self, code: Code, text: str) -> None:
+    def __init__(self, code: Code, text: str, retry_after_ms: int = 0) -> None:
+        """`retry_after_ms`: as a gateway said it; 0: none did."""
         super().__init__(text)
         self.code = code
+        self.retry_after_ms = retry_after_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +282,7 @@ class _Attempt:
 
     async def run(self) -> Outcome:
         """See `KeyedCommands.execute`."""
-        code = Code.BUSY
+        code, pause_ms = Code.BUSY, 0
         while True:
             try:
                 outcome = await self._step()
@@ -289,23 +291,23 @@ class _Attempt:
                 continue
             except NotTheLanes:
                 self._forget()
-                code, why = Code.UNAVAILABLE, "the session of this key is not as it was known"
+                code, pause_ms, why = Code.UNAVAILABLE, 0, "the session of this key is not as it was known"
             except EnginesUnavailable as error:
                 if isinstance(error, EventsGone) and error.everywhere:
                     raise ReportsCut(str(error)) from None
-                code, why = Code.UNAVAILABLE, f"no engine answers: {error}"
+                code, pause_ms, why = Code.UNAVAILABLE, 0, f"no engine answers: {error}"
             except CallEnded as ended:
                 if ended.code is Code.SESSION_GAP:
                     # What is known of the lane is of a history that an operator has given up.
                     self._forget()
                 elif not ended.unanswered:
                     raise
-                why = str(ended)
+                why, pause_ms = str(ended), ended.retry_after_ms
                 code = code if ended.refused else Code.UNAVAILABLE
             if time.monotonic() + _PAUSE_S > self._give_up_s:
                 text = f"{why}; send it again with the same Idempotency-Key, it is executed once"
                 noted = self._open.lane.find(self._name.key) is not None
-                raise Unanswered(Code.UNAVAILABLE if noted else code, text)
+                raise Unanswered(Code.UNAVAILABLE if noted else code, text, pause_ms)
             await asyncio.sleep(_PAUSE_S)
 
     async def _step(self) -> Outcome | None:

@@ -47,17 +47,21 @@ class Problem(Exception):
         *,
         status: int = 0,
         retry_after_s: int = 0,
+        retry_after_ms: int = 0,
         remedy: str = "",
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        """`status`: 0: as the code has it. `retry_after_s`: 0: no need to say. `remedy`: of this cause; empty: as the
-        code has it. `more`: further members."""
+        """`status`: 0: as the code has it. `retry_after_s`, more exactly `retry_after_ms`: 0: as the status has it.
+        `remedy`: of this cause; empty: as the code has it. `more`: further members."""
         super().__init__(text)
         self.code = code
         self.text = text
         self.status = status or _STATUS.get(code, 400)
-        self.retry_after_s = retry_after_s or (1 if self.status in (429, 503) else 0)
+        later = retry_after_ms if self.status in (429, 503) else 0
+        self.retry_after_s = retry_after_s or -(-later // 1000) or (1 if self.status in (429, 503) else 0)
+        self.retry_after_ms = later or 1000 * self.retry_after_s
+        """0: no need to say, or nothing that differs between two answers may be said."""
         self.headers = dict(headers or {})
         if self.retry_after_s:
             self.headers["Retry-After"] = str(self.retry_after_s)
@@ -74,6 +78,7 @@ class Problem(Exception):
             "code": self.code.name,
             "number": int(self.code),
             **({"remedy": self.remedy} if self.remedy else {}),
+            **({"retry_after_ms": self.retry_after_ms} if self.retry_after_ms else {}),
             **self.more,
         }
 
@@ -84,7 +89,10 @@ class Problem(Exception):
 
 def refused(code: Code, text: str, **more: Any) -> Problem:
     """An outcome that is a refusal by the exchange: 409, or 404 for what there is not."""
-    return Problem(code, text, status=_STATUS.get(code, 409), **more)
+    problem = Problem(code, text, status=_STATUS.get(code, 409), **more)
+    # The same key has the same outcome, byte by byte; and to come again with it changes nothing.
+    problem.retry_after_ms = 0
+    return problem
 
 
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {

@@ -28,6 +28,8 @@ from lockstep.runtime.metrics.readers import Readers, cut_off_after
 from lockstep.runtime.topology import Member, Topology
 
 PATH: Final = "/metrics"
+_SERVER: Final = "lockstep"
+"""As the other HTTP servers say it (`http_connections.py`, which needs more than a process without doors has)."""
 _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _READ_TIMEOUT_S: Final = 1.0
 _WHOLE_S: Final = 5.0
@@ -194,8 +196,24 @@ def _handler(source: Source, check: Check) -> type[BaseHTTPRequestHandler]:
         """Answers GET /metrics."""
 
         timeout = _READ_TIMEOUT_S
+        error_message_format = "%(code)d: %(explain)s\n"
+        error_content_type = "text/plain; charset=utf-8"
 
         server: _Server
+
+        def version_string(self) -> str:
+            """No versions, which say what a server can be attacked with."""
+            return _SERVER
+
+        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+            """See `BaseHTTPRequestHandler`. Nothing of what was sent comes back."""
+            del message
+            super().send_error(code, None, explain)
+
+        def end_headers(self) -> None:
+            """With what every answer has."""
+            self.send_header("X-Content-Type-Options", "nosniff")
+            super().end_headers()
 
         def parse_request(self) -> bool:
             """Whether the whole request is there and is to be answered."""
@@ -204,7 +222,7 @@ def _handler(source: Source, check: Check) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             """Write the exposition."""
             if self.path.partition("?")[0] != PATH:
-                self.send_error(HTTPStatus.NOT_FOUND, f"only {PATH} is served here")
+                self.send_error(HTTPStatus.NOT_FOUND, explain=f"only {PATH} is served here")
                 return
             # No time of these two is the reader's.
             with self.server.checking:

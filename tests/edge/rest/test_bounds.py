@@ -151,6 +151,7 @@ def test_requests_that_wait_are_bounded_for_one_and_for_all(monkeypatch):
             await asyncio.sleep(0.005)
         status, problem, _ = await get(site, "/v1/cluster")
         assert (status, problem["code"]) == (429, "BUSY")
+        assert 1_000 <= problem["retry_after_ms"] <= 1_250
         other = asyncio.ensure_future(get(site, "/v1/cluster?min_seq=999999999", "bob"))
         while site.rest.counters["rest_requests"] < 4:  # noqa: ASYNC110 - a counter has none
             await asyncio.sleep(0.005)
@@ -281,6 +282,26 @@ def test_pages_are_served_from_memory_without_a_token(path):
         async with site.http.get(path) as answer:
             assert answer.status == 200
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+    served(test)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [b"GET /feed HTTP/1.1", b"GET /nothing HTTP/1.1", b"GET /v1/cluster HTTP/1.1", b"OPTIONS * HTTP/1.1",
+     b"CONNECT a:1 HTTP/1.1", b"TRACE /feed HTTP/1.1", b"<b>x / HTTP/1.1", b"GET / HTTP/9.9", b"GET /" + b"x" * 9000,
+     b"GET /feed HTTP/1.1\r\nExpect: x", b"GET /feed HTTP/1.1\r\nX: <b>\x01"],
+)  # fmt: skip
+def test_no_answer_says_a_version_or_what_was_sent(asked: bytes) -> None:
+    async def test(site: Any) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(asked + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = await reader.read(9_000)
+        writer.close()
+        assert b"\r\nServer: lockstep\r\n" in answer
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
+        for word in (b"Python/", b"aiohttp", b"text/html", b"Traceback", *([b"<b>"] if b"<b>" in asked else [])):
+            assert word not in answer, answer
 
     served(test)
 

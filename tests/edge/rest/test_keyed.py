@@ -271,7 +271,7 @@ def test_a_used_up_budget_is_busy_as_long_as_nothing_was_carried_out(monkeypatch
         monkeypatch.setattr(at._gateways, "call", call)
         with pytest.raises(Unanswered, match="budget is used up") as ended:
             await place(at, "a")
-        assert ended.value.code is code
+        assert (ended.value.code, ended.value.retry_after_ms) == (code, 40)
         monkeypatch.setattr(at._gateways, "call", real)
         assert not (await place(at, "a")).repeated
         assert accepted(world) == 1

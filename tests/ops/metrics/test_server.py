@@ -73,6 +73,29 @@ def test_any_other_path_is_not_found(server: MetricsServer) -> None:
         get(server, "/else")
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [b"GET /metrics HTTP/1.1", b"GET /<b>x HTTP/1.1", b"<b>x / HTTP/1.1", b"<b>x", b"GET / HTTP/9.9<b>x",
+     b"TRACE /metrics HTTP/1.1", b"GET /" + b"x" * 70_000 + b" HTTP/1.1"],
+    ids=["figures", "path", "method", "nothing", "version", "trace", "long"],
+)  # fmt: skip
+def test_no_answer_says_a_version_or_what_was_sent(server: MetricsServer, asked: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as reader:
+        reader.sendall(asked + b"\r\nX: <b>x\r\n\r\n")
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while part := reader.recv(65536):
+                answer += part
+    for word in (b"Python/", b"BaseHTTP", b"<b>", b"text/html"):
+        assert word not in answer
+    if answer.startswith(b"HTTP"):
+        assert b"\r\nServer: lockstep\r\n" in answer
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
+    else:
+        # A line that names no version is of HTTP 0.9, whose answers have no headers.
+        assert asked in (b"<b>x", b"GET / HTTP/9.9<b>x")
+
+
 def test_a_busy_port_is_an_error_that_names_it_and_the_remedy(server: MetricsServer) -> None:
     with pytest.raises(EnvironmentFault, match=rf"127.0.0.1:{server.port}.*metrics_port"):
         MetricsServer("127.0.0.1", server.port, some_families, any_reader)
