@@ -62,6 +62,27 @@ def exposition(source: Source) -> bytes:
     return b"".join(parts)
 
 
+class _Reserved(BaseHTTPRequestHandler):
+    """Says little of itself, and nothing of what was sent to it."""
+
+    error_message_format = "%(code)d: %(explain)s\n"
+    error_content_type = "text/plain; charset=utf-8"
+
+    def version_string(self) -> str:
+        """No versions, which say what a server can be attacked with."""
+        return _SERVER
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """See `BaseHTTPRequestHandler`. Nothing of what was sent comes back."""
+        del message
+        super().send_error(code, None, explain)
+
+    def end_headers(self) -> None:
+        """With what every answer has."""
+        self.send_header("X-Content-Type-Options", "nosniff")
+        super().end_headers()
+
+
 class _Server(HTTPServer):
     """Of one port; with `tls` its connections are encrypted. Each connection has a thread, of a bounded number."""
 
@@ -192,28 +213,12 @@ def serve(
 
 
 def _handler(source: Source, check: Check) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(_Reserved):
         """Answers GET /metrics."""
 
         timeout = _READ_TIMEOUT_S
-        error_message_format = "%(code)d: %(explain)s\n"
-        error_content_type = "text/plain; charset=utf-8"
 
         server: _Server
-
-        def version_string(self) -> str:
-            """No versions, which say what a server can be attacked with."""
-            return _SERVER
-
-        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-            """See `BaseHTTPRequestHandler`. Nothing of what was sent comes back."""
-            del message
-            super().send_error(code, None, explain)
-
-        def end_headers(self) -> None:
-            """With what every answer has."""
-            self.send_header("X-Content-Type-Options", "nosniff")
-            super().end_headers()
 
         def parse_request(self) -> bool:
             """Whether the whole request is there and is to be answered."""
