@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.stream.sealing import (
+    DIRECT_BYTES,
     SEAL_SIZE,
     WINDOW,
     Digests,
     Drop,
+    LongFrames,
     Mark,
     Opener,
     Sealer,
@@ -41,7 +43,7 @@ def opener(mark: Mark | None = None) -> Opener:
     return Opener("c", LINK, SENDER, mark)
 
 
-@pytest.mark.parametrize("size", [0, 1, 300, 4096, 4097, 100_000])
+@pytest.mark.parametrize("size", [0, 1, 300, DIRECT_BYTES, DIRECT_BYTES + 1, 4097, 100_000])
 def test_what_was_sealed_is_opened_once(size: int):
     sender, receiver, frame = sealer(), opener(), bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     raw = sealed(sender, frame)
@@ -64,6 +66,28 @@ def test_one_digest_serves_all_links_and_no_other_frame():
         made = Sealer("c", link, SENDER, 7, digests)
         for one in (frame, other):
             assert Opener("c", link, SENDER).open(keys(), made.seal(keys(), (one,)) + one) == one
+
+
+def test_the_digest_of_a_frame_is_of_the_epoch_that_it_is_sent_with():
+    """The same frame goes out again after a rotation: what was kept of it is of the former key."""
+    digests, frame = Digests(), b"a" * 5000
+    made = Sealer("c", LINK, SENDER, 7, digests)
+    for under in (keys(1), keys(2, 1), keys(2)):
+        assert Opener("c", LINK, SENDER).open(under, made.seal(under, (frame,)) + frame) == frame
+
+
+def test_hashes_of_long_frames_differ_by_root_and_by_each_byte_and_length():
+    frame, root = bytes(2000), root_of(KEY, SECRET, "c")
+    frames = [frame, frame + b"\0", frame[:-1], *(frame[:at] + b"\1" + frame[at + 1 :] for at in range(2000))]
+    hashes = {LongFrames(root).hash_of(one) for one in frames}
+    assert len(hashes) == len(frames)
+    assert LongFrames(root_of(KEY, b"t", "c")).hash_of(frame) not in hashes
+
+
+def test_a_frames_hash_is_never_sent():
+    """Who could see hashes of frames of a known key's nonce could learn the key of the hash, and forge."""
+    under, frame = keys(), b"f" * 5000
+    assert LongFrames(under.roots[1]).hash_of(frame)[:8] not in sealed(sealer(), frame, under)
 
 
 @pytest.mark.parametrize("size", [40, 5000])
