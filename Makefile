@@ -57,7 +57,8 @@ NOT_UNITS := $(wildcard tests/*/test_*process.py) tests/runtime/etcd tests/house
   $(addprefix tests/replica/test_,damage.py paced_reads.py service.py starting.py scrub.py) \
   $(addprefix tests/gateway/,contract test_books_all_features.py test_cancel_on_disconnect.py test_resume_under_load.py \
     test_service_market_data.py test_service_orders.py test_client_stream.py) \
-  $(addprefix tests/edge/soup/test_door,.py _clients.py _failover.py) tests/edge/http/test_page_browser.py \
+  $(addprefix tests/edge/soup/test_door,.py _clients.py _failover.py) \
+  $(addprefix tests/edge/fix/test_door,.py _failover.py) tests/edge/http/test_page_browser.py \
   $(addprefix tests/edge/rest/,owasp $(addprefix test_,curl.py door.py failover.py schemathesis.py)) \
   $(addprefix tests/clients/test_,async_client.py market_data.py ownership.py sync_client.py) \
   $(addprefix tests/runtime/test_,call_guard.py driver.py half_open.py priority.py stop_request.py watch.py transport.py \

@@ -27,6 +27,9 @@ _COUNTERS: Final = (
     ("soup_packets", "Packets that clients of the binary door sent.", "soup_packets"),
     ("soup_logins", "Logins to sessions at the binary door.", "soup_logins"),
     ("soup_turned_away", "Connections to the binary door for which there was no room.", "soup_turned_away"),
+    ("fix_messages", "Application messages that clients of the FIX door sent.", "fix_messages"),
+    ("fix_logons", "Logons to sessions at the FIX door.", "fix_logons"),
+    ("fix_turned_away", "Connections to the FIX door for which there was no room.", "fix_turned_away"),
 )
 _GAUGES: Final = (
     ("unanswered", "Commands admitted and not answered."),
@@ -34,6 +37,7 @@ _GAUGES: Final = (
     ("streams", "Client streams open."),
     ("subscribers", "Market data subscribers."),
     ("soup_connections", "Connections to the binary door."),
+    ("fix_connections", "Connections to the FIX door."),
 )
 
 

@@ -72,7 +72,12 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("data_dir", "path", required=True),
         Key("engine", "text", DEFAULT),
     ),
-    "gateway": (*_MEMBER, Key("soup", "endpoint", ""), Key("data_dir", "path", required=True)),
+    "gateway": (
+        *_MEMBER,
+        Key("soup", "endpoint", ""),
+        Key("fix", "endpoint", ""),
+        Key("data_dir", "path", required=True),
+    ),
     "feed": (
         *(key for key in _MEMBER if key.name != "watch_port"),
         Key("http_port", "port", 0),
@@ -398,6 +403,7 @@ def _check_ports(topology: Topology, origin: str) -> None:
             taken.append((f"{beside.host}:{beside.metrics_port}", f"metrics_port of {what}"))
     taken += config_followers.ports(topology)
     taken += [(m.soup, f"soup of {m.name}") for m in topology.gateways if m.soup]
+    taken += [(m.fix, f"fix of {m.name}") for m in topology.gateways if m.fix]
     _unique(origin, "etcd endpoint", ((endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints))
     taken += [(endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints]
     _unique(origin, "address", taken)

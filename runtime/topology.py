@@ -80,6 +80,8 @@ class Member:
     """Where an engine keeps its journal and a gateway its intake log."""
     soup: str = field(default="", kw_only=True)
     """Gateway only: host:port of the binary door (docs/ouch.md); empty: it has none."""
+    fix: str = field(default="", kw_only=True)
+    """Gateway only: host:port of the FIX door (docs/fix.md); empty: it has none."""
     engine: str = "native"
     """Engine only: which implementation of the contract (`lockstep.engine.implementations`)."""
 
@@ -358,6 +360,8 @@ class Topology:
             yield member.host
             if member.soup:
                 yield member.soup.rpartition(":")[0]
+            if member.fix:
+                yield member.fix.rpartition(":")[0]
         if self.ledger.grpc_port or self.ledger.metrics_port:
             yield self.ledger.host
         if self.alerts.grpc_port or self.alerts.http_port or self.alerts.metrics_port:

@@ -31,6 +31,7 @@ _CONTEXT.set_forkserver_preload(
         "lockstep.replica.snapshotter",
         "lockstep.sequencer.process",
         "lockstep.gateway.process",
+        "lockstep.edge.fix",
         "lockstep.edge.soup",
         "lockstep.marketdata.process",
         "lockstep.edge.http.door",

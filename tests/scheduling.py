@@ -15,7 +15,7 @@ from xdist.workermanage import WorkerController
 SHARING: Final = ("tests/edge/rest/owasp/",)
 """Each has an `__init__.py`: pytest takes a folder without one as a part of the whole session."""
 _CLUSTERS: Final = re.compile(
-    r"tests/(ops/local/|ops/cli/cluster/|ops/metrics/test_live|edge/rest/|edge/soup/test_door|clients/test_\w+_client|"
+    r"tests/(ops/local/|ops/cli/cluster/|ops/metrics/test_live|edge/rest/|edge/(soup|fix)/test_door|clients/test_\w+_client|"
     r"clients/test_(market_data|ownership)|trials/test_demo|reconciler/|bench/|day/test_live|\w+/test_\w*(live|process))"
 )
 

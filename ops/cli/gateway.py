@@ -20,8 +20,11 @@ def command(config_path: Path, member_id: int) -> int:
     Stop it with SIGTERM or Ctrl-C. Logs go to standard error; LOCKSTEP_LOG sets the level (debug, info, warning).
     """
     # Imported late: the help must not pay for a whole process.
+    from lockstep.edge.fix import make_fix_door
     from lockstep.edge.soup import make_door
     from lockstep.gateway.process import run
 
     topology, member = load_member(config_path, ProcessKind.GATEWAY, member_id)
-    return run(topology, member, doors=(make_door,) if member.soup else ())
+    soup = (make_door,) if member.soup else ()
+    fix = (make_fix_door,) if member.fix else ()
+    return run(topology, member, doors=(*soup, *fix))

@@ -87,6 +87,7 @@ def _range(key: str) -> click.IntRange:
 @click.option(
     "--soup", is_flag=True, help="Give each gateway the binary door: OUCH 4.2 over SoupBinTCP (docs/ouch.md)."
 )
+@click.option("--fix", is_flag=True, help="Give each gateway the FIX door: FIX 4.4 and 5.0 SP2 (docs/fix.md).")
 @click.option(
     "--secure", is_flag=True, help="Encrypt everything, and let nobody in whom the cluster does not know (docs/tls.md)."
 )
@@ -126,6 +127,7 @@ def command(
     alerts: bool,
     day: Path | None,
     soup: bool,
+    fix: bool,
     secure: bool,
     demo_market: bool,
     demo_rate: int,
@@ -161,6 +163,7 @@ def command(
             alerts=alerts,
             day=day,
             soup=soup,
+            fix=fix,
             secure=secure,
             timing=Timing(realtime_priority=int(bool(realtime))),
             restart=not no_restart,
@@ -263,6 +266,8 @@ def _greet(cluster: LocalCluster) -> None:
         click.echo(f"REST:               {scheme}://{feed.host}:{feed.http_port}/v1, described at /docs (docs/rest.md)")
     if cluster.soup_addresses:
         click.echo(f"OUCH 4.2:           {', '.join(cluster.soup_addresses)} (SoupBinTCP)")
+    if cluster.fix_addresses:
+        click.echo(f"FIX:                {', '.join(cluster.fix_addresses)} (TargetCompID LOCKSTEP)")
     click.echo(f"configuration:      {cluster.config_path}")
     click.echo(f"data and logs:      {cluster.data_dir}")
     for name, address in (_metrics(cluster) | _snapshotters(cluster)).items():

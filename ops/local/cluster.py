@@ -97,6 +97,11 @@ class LocalCluster:
         """The gateways' binary doors; none without `soup` in the plan."""
         return tuple(gateway.soup for gateway in self.topology.gateways if gateway.soup)
 
+    @property
+    def fix_addresses(self) -> tuple[str, ...]:
+        """The gateways' FIX doors; none without `fix` in the plan."""
+        return tuple(gateway.fix for gateway in self.topology.gateways if gateway.fix)
+
     def start(
         self,
         *,
@@ -152,17 +157,10 @@ class LocalCluster:
 
     def _choose_ports(self) -> tuple[int, ...]:
         # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the feeds',
-        # the binary doors', the lines', the ledger's, the alerts', the scheduler's, the reconciler's, etcd's.
+        # the binary and FIX doors', the lines', the ledger's, the alerts', the scheduler's, the reconciler's, etcd's.
         plan = self.plan
         members = plan.gateways + plan.sequencers + plan.engines + plan.feeds
-        count = 3 * members + plan.engines + plan.reconcile + 1
-        count += (
-            plan.gateways * plan.soup
-            + plan.feeds * plan.udp
-            + 2 * plan.ledger
-            + 3 * plan.alerts
-            + (plan.day is not None)
-        )
+        count = 3 * members + plan.engines + plan.reconcile + 1 + plan.ports_beside
         return choose_ports(plan.port, count)
 
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
@@ -173,9 +171,9 @@ class LocalCluster:
         metrics_ports = iter(ports[2 * processes :])
         snapshotter_ports = iter(ports[3 * processes :])
         others = 3 * (processes + plan.feeds) + plan.engines
-        soup_ports = iter(ports[others:])
-        udp_ports = iter(ports[others + plan.gateways * plan.soup :])
-        ledger_ports = ports[others + plan.gateways * plan.soup + plan.feeds * plan.udp :]
+        door_ports = iter(ports[others:])
+        beside = ports[others + plan.gateways * (plan.soup + plan.fix) :]
+        udp_ports, ledger_ports = iter(beside), beside[plan.feeds * plan.udp :]
 
         def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
             return tuple(
@@ -187,7 +185,8 @@ class LocalCluster:
                     watch_port=next(watch_ports),
                     metrics_port=next(metrics_ports),
                     snapshotter_metrics_port=next(snapshotter_ports) if kind is ProcessKind.ENGINE else 0,
-                    soup=f"{HOST}:{next(soup_ports)}" if plan.soup and kind is ProcessKind.GATEWAY else "",
+                    soup=f"{HOST}:{next(door_ports)}" if plan.soup and kind is ProcessKind.GATEWAY else "",
+                    fix=f"{HOST}:{next(door_ports)}" if plan.fix and kind is ProcessKind.GATEWAY else "",
                     data_dir=Path() if kind is ProcessKind.SEQUENCER else self.data_dir / f"{kind.name.lower()}-{i}",
                     engine=self._implementation(i),
                 )

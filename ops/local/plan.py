@@ -52,6 +52,8 @@ class ClusterPlan:
     """Schedule of the trading day, to have a scheduler keep it; None: there is none."""
     soup: bool = False
     """Whether each gateway has the binary door, on a port of its own."""
+    fix: bool = False
+    """Whether each gateway has the FIX door, on a port of its own."""
     certificate_seconds: int = 60
     """Least time between two of its certificates; there is one when it stops in any case."""
     restart: bool = True
@@ -71,6 +73,12 @@ class ClusterPlan:
     snapshots: Snapshots = field(default_factory=Snapshots)
     chosen: kept_config.Chosen | None = None
     """What the operator says here; the rest is as `cluster.toml` of the data directory says. None: the plan counts."""
+
+    @property
+    def ports_beside(self) -> int:
+        """Ports of doors, lines, ledger, alerts and scheduler."""
+        doors = self.gateways * (self.soup + self.fix)
+        return doors + self.feeds * self.udp + 2 * self.ledger + 3 * self.alerts + (self.day is not None)
 
     def reconciler(self, data_dir: Path, port: int) -> Reconciler:
         """Its files in the data directory, its figures on the port, if it is to run."""
