@@ -282,6 +282,8 @@ FIELDS: Final = """
 849 ParticipationRate float
 851 LastLiquidityInd int 1 2 3
 854 QtyType int 0 1
+911 TotNumReports int
+912 LastRptRequested boolean
 """
 
 FIELDS_50SP2: Final = """

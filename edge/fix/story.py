@@ -235,8 +235,10 @@ class Story:
     def _on_statuses(self, note: Note, row: Any) -> None:
         alive = [order for order in self.orders.values() if not order.ended]
         chosen = [order for order in alive if note.type == _ALL or order.instrument == note.instrument]
-        extra: tuple[Field, ...] = ((584, note.name),)
-        for at, order in enumerate(chosen):
+        extra: tuple[Field, ...] = ((584, note.name), (911, b"%d" % len(chosen)))
+        for at, order in enumerate(chosen, 1):
+            if at == len(chosen):
+                extra += ((912, b"Y"),)
             self._execution(order, Event(b"%b.%d" % (_id(row), at), b"I", _at(row), extra=extra))
         if not chosen:
             text = b"no open orders"

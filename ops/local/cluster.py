@@ -170,9 +170,8 @@ class LocalCluster:
         watch_ports = iter(ports[processes:])
         metrics_ports = iter(ports[2 * processes :])
         snapshotter_ports = iter(ports[3 * processes :])
-        others = 3 * (processes + plan.feeds) + plan.engines
-        door_ports = iter(ports[others:])
-        beside = ports[others + plan.gateways * (plan.soup + plan.fix) :]
+        doors = ports[3 * (processes + plan.feeds) + plan.engines :]
+        door_ports, beside = iter(doors), doors[plan.gateways * (plan.soup + plan.fix) :]
         udp_ports, ledger_ports = iter(beside), beside[plan.feeds * plan.udp :]
 
         def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
