@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -48,7 +49,9 @@ EXTRA = {
 @pytest.fixture(scope="module")
 def closed() -> Iterator[LocalCluster]:
     with LocalCluster(
-        ClusterPlan(timing=CALM, clients=CLIENTS, feeds=1, soup=True, reconcile=True, ledger=True, alerts=True)
+        ClusterPlan(
+            timing=CALM, clients=CLIENTS, feeds=1, soup=True, fix=True, reconcile=True, ledger=True, alerts=True
+        )
     ) as running:
         yield running
 
@@ -255,6 +258,28 @@ def test_the_binary_door_is_for_traders(closed: LocalCluster):
         assert soup_login(address, client.soup_user, client.soup_password) == (b"A" if may else b"J"), client.name
 
 
+def fix_logon(address: str, user: str, password: str) -> bytes:
+    """The type of the message that answers a Logon; empty: the connection just ended."""
+    host, _, port = address.rpartition(":")
+    now = datetime.now(UTC).strftime("%Y%m%d-%H:%M:%S").encode()
+    head = b"35=A\x0134=1\x0149=%b\x0152=%b\x0156=LOCKSTEP\x01" % (user.encode(), now)
+    body = head + b"98=0\x01108=30\x01141=Y\x01554=%b\x01" % password.encode()
+    text = b"8=FIX.4.4\x019=%d\x01%b" % (len(body), body)
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(text + b"10=%03d\x01" % (sum(text) % 256))
+        said = connection.recv(4096)
+    return said.split(b"\x0135=")[1][:1] if said else b""
+
+
+def test_the_fix_door_is_for_traders(closed: LocalCluster):
+    address = closed.fix_addresses[0]
+    assert fix_logon(address, "USER1", "wrong") == b""
+    assert fix_logon(address, "NOBODY", "pass-1") == b""
+    for client in CLIENTS:
+        may = client.roles[0] in ORDER_DOOR
+        assert fix_logon(address, client.soup_user, client.soup_password) == (b"A" if may else b""), client.name
+
+
 def rows(cluster: LocalCluster) -> Iterator[tuple[str, str, str, str]]:
     """(process, port, protocol, who may), as it was observed."""
     known = tokens(cluster)
@@ -284,6 +309,9 @@ def rows(cluster: LocalCluster) -> Iterator[tuple[str, str, str, str]]:
     address = cluster.soup_addresses[0]
     logged_in = {c.roles[0] for c in CLIENTS if soup_login(address, c.soup_user, c.soup_password) == b"A"}
     yield "gateway", "soup", "OUCH 4.2 over SoupBinTCP: a login", words(set(logged_in))
+    address = cluster.fix_addresses[0]
+    logged_on = {c.roles[0] for c in CLIENTS if fix_logon(address, c.soup_user, c.soup_password) == b"A"}
+    yield "gateway", "fix", "FIX 4.4 and 5.0 SP2: a Logon", words(set(logged_on))
 
 
 def test_the_page_shows_what_was_observed(closed: LocalCluster):

@@ -36,7 +36,7 @@ PATIENCE_S = 60
 
 @pytest.fixture(scope="module")
 def secure() -> Iterator[LocalCluster]:
-    with LocalCluster(ClusterPlan(timing=CALM, feeds=1, soup=True, secure=True)) as running:
+    with LocalCluster(ClusterPlan(timing=CALM, feeds=1, soup=True, fix=True, secure=True)) as running:
         yield running
 
 
@@ -66,9 +66,8 @@ def ports(cluster: LocalCluster) -> dict[str, tuple[str, int]]:
     found |= {f"{m.name} metrics": (m.host, m.metrics_port) for m in topology.all_members()}
     found |= {f"snapshotter-{e.id} metrics": (e.host, e.snapshotter_metrics_port) for e in topology.engines}
     found |= {f"{f.name} http": (f.host, f.http_port) for f in topology.feeds}
-    for name, address in [(f"{g.name} soup", g.soup) for g in topology.gateways] + [
-        ("etcd", topology.etcd_endpoints[0])
-    ]:
+    doors = [(f"{g.name} {door}", getattr(g, door)) for g in topology.gateways for door in ("soup", "fix")]
+    for name, address in [*doors, ("etcd", topology.etcd_endpoints[0])]:
         host, _, port = address.rpartition(":")
         found[name] = host, int(port)
     return found
