@@ -222,8 +222,11 @@ def test_a_directory_that_others_could_enter_is_closed_when_it_is_continued(agai
 
 
 @pytest.mark.slow
-def test_soup_gives_each_gateway_the_binary_door_and_says_where(tmp_path: Path) -> None:
-    with up(tmp_path / "data", tmp_path / "said", "--soup", "--gateways", "2", "--engines", "1") as running:
+def test_soup_and_fix_give_each_gateway_a_door_and_say_where(tmp_path: Path) -> None:
+    with up(tmp_path / "data", tmp_path / "said", "--soup", "--fix", "--gateways", "2", "--engines", "1") as running:
+        fix = re.search(r"FIX: +(\S+), (\S+) \(TargetCompID LOCKSTEP\)", running.said())
+        assert fix is not None
+        assert fix.groups() == tuple(gateway.fix for gateway in running.topology.gateways)
         said = re.search(r"OUCH 4\.2: +(\S+), (\S+) \(SoupBinTCP\)", running.said())
         assert said is not None
         assert said.groups() == tuple(gateway.soup for gateway in running.topology.gateways)
