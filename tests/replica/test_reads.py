@@ -1,6 +1,8 @@
 """Which queries an engine answers in a turn of its loop, and that the rest of the turn is for trading."""
 
+import gc
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -100,7 +102,16 @@ MOST_NS = 20_000_000
 100 000 orders at once took 0.4 s. The bound leaves room for a sanitizer, and none for what grows with the state."""
 
 
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """What the interpreter collects meanwhile, of whichever objects, is no cost of a page."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("no_collection")
 def test_no_page_costs_the_main_loop_more_where_there_is_much_to_list(name):
     market = Market(name, accounts=ACCOUNTS, instruments=INSTRUMENTS)
     for begin in range(0, ORDERS, 10_000):
