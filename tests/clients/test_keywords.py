@@ -84,7 +84,7 @@ def test_every_command_of_every_face_checks_its_arguments() -> None:
     administration = [
         name for name in vars(Administration) if name.startswith(("define_", "adjust_", "set_", "transfer_"))
     ]
-    assert len(administration) == 17
+    assert len(administration) == 19
     for face in FACES:
         for name in commands + (administration if issubclass(face, Administration) else []):
             with pytest.raises(TypeError, match="unexpected keyword argument 'no_such_word'; "):
