@@ -1,4 +1,4 @@
-"""What a door keeps of connections and sessions, and how much."""
+"""What doors for orders keep of connections and sessions, and how much."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lockstep.edge import order_door
+from lockstep.edge.fix import door as fix
+from lockstep.edge.order_door import OrderDoor
 from lockstep.edge.soup import door as soup
-from lockstep.edge.soup.door import MAX_CONNECTIONS, MAX_OF_CLIENT, MAX_OF_HOST, MAX_UNKNOWN, Door
 from lockstep.stream.records import DEFINITION_EVENT, EVENT, SETTING_EVENT, EventKind
 
 
@@ -24,13 +26,14 @@ class Link:
 SESSION = 5 << 32 | 1
 
 
-@pytest.fixture
-def door() -> Door:
+@pytest.fixture(params=(soup, fix), ids=("soup", "fix"))
+def door(request: pytest.FixtureRequest) -> OrderDoor[Any, Any]:
     disconnects = SimpleNamespace(connection_here=lambda session: 2**50 if session == SESSION + 1 else 0)
     shell: Any = SimpleNamespace(
         member=SimpleNamespace(id=2, name="gateway-2"), stopping=False, machine=SimpleNamespace(disconnects=disconnects)
     )
-    return Door(shell, "127.0.0.1:1")
+    made: OrderDoor[Any, Any] = request.param.Door(shell, "127.0.0.1:1")
+    return made
 
 
 def opened(session: int, connection: int, gateway: int):
@@ -41,12 +44,12 @@ def opened(session: int, connection: int, gateway: int):
 
 
 def test_no_more_connections_are_taken_in_than_there_is_room_for(door):
-    links = [Link() for _ in range(MAX_CONNECTIONS + 1)]
+    links = [Link() for _ in range(door._bounds.connections + 1)]
     for number, link in enumerate(links[:-1]):
         assert door.take_in(link, f"host {number % 8}")
         assert door.knows(link, f"client {number % 16}")
     assert not door.take_in(links[-1], "host 9")
-    assert door.counters["soup_turned_away"] == 1
+    assert door.counters[door._turned_away] == 1
     door.let_go(links[0], "host 0", "client 0")
     assert door.take_in(links[-1], "host 9")
 
@@ -55,22 +58,23 @@ def test_of_those_that_only_connect_the_oldest_makes_room_and_who_is_known_stays
     known = Link()
     assert door.take_in(known, "a")
     assert door.knows(known, "alice")
-    links = [Link() for _ in range(2 * MAX_UNKNOWN)]
+    most = door._bounds.unknown
+    links = [Link() for _ in range(2 * most)]
     for number, link in enumerate(links):
         assert door.take_in(link, f"host {number % 8}")
-    assert [bool(link.ended) for link in links] == [True] * MAX_UNKNOWN + [False] * MAX_UNKNOWN
+    assert [bool(link.ended) for link in links] == [True] * most + [False] * most
     assert not known.ended
 
 
 def test_connections_of_one_host_and_of_one_client_are_bounded_and_counted_back(door):
-    links = [Link() for _ in range(MAX_OF_HOST)]
+    links = [Link() for _ in range(door._bounds.of_host)]
     for number, link in enumerate(links):
         assert door.take_in(link, "a")
         assert door.knows(link, f"client {number % 8}")
     late = Link()
     assert not door.take_in(late, "a")
     assert door.take_in(late, "b")
-    mine = [Link() for _ in range(MAX_OF_CLIENT)]
+    mine = [Link() for _ in range(door._bounds.of_client)]
     for link in mine:
         assert door.take_in(link, "b")
         assert door.knows(link, "alice")
@@ -110,17 +114,22 @@ def test_a_link_is_told_of_its_own_announcement_alone(door):
 
 
 def test_instruments_are_known_as_they_are_defined(door):
+    """OUCH has room for eight letters; FIX takes any."""
     row = np.zeros(1, dtype=DEFINITION_EVENT)
     row["kind"], row["instrument"], row["name"] = EventKind.INSTRUMENT_DEFINED, 9, b"ACME"
     row["tick_micros"], row["lot_units"] = 10_000, 1
     door.on_events(row.view(EVENT))
     row["instrument"], row["name"] = 10, b"NINE-LETTERS"
     door.on_events(row.view(EVENT))
-    assert len(door._instruments) == 1
+    if isinstance(door, soup.Door):
+        assert len(door._instruments) == 1
+    else:
+        assert isinstance(door, fix.Door)
+        assert len(door.symbols) == 2
 
 
 def test_what_is_kept_of_sessions_is_bounded(door, monkeypatch):
-    monkeypatch.setattr(soup, "_KEPT_NUMBERS", 3)
+    monkeypatch.setattr(order_door, "_KEPT_NUMBERS", 3)
     for session in range(10):
         door.on_connection(session, 1)
         door.logins_of(session)
