@@ -11,8 +11,10 @@ class Taken(EnvironmentFault):
     """Another process does the same there. The text says what to do."""
 
 
-def hold_directory(directory: Path, what: str) -> IO[str]:
+def hold_directory(directory: Path, what: str, otherwise: str = "choose another --data-dir") -> IO[str]:
     """Hold a directory against a second process that does `what`, until the result is closed.
+
+    `otherwise`: what else one can do than to stop the other.
 
     Raises:
         Taken: there is one.
@@ -27,6 +29,6 @@ def hold_directory(directory: Path, what: str) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        text = f"another process does `{what}` in {directory}; stop that one, or choose another --data-dir"
+        text = f"another process does `{what}` in {directory}; stop that one, or {otherwise}"
         raise Taken(text) from None
     return lock

@@ -1,5 +1,6 @@
 """Measuring this host's clock against what RTS 25 asks: chrony and gateways are asked, and a line is written."""
 
+import fcntl
 import os
 import socket
 import ssl
@@ -10,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -42,9 +43,14 @@ class ClockWatch:
         self._topology = topology
         self._ask = ask
         introduce(topology)
+        self._lock = _held(record)
         self._last = last_line(record)
         self._clock, self._demand = Clock("", 0, _NOT_KNOWN_NS, "not measured yet"), demand_of({})[0]
         self._at_s = 0.0
+
+    def close(self) -> None:
+        """Another one may write now."""
+        self._lock.close()
 
     def measure(self) -> tuple[Clock, Demand, float | None, list[str]]:
         """Measure once, and write it down: the clock, what is asked, the share within 1 ms, what is wrong."""
@@ -68,6 +74,18 @@ class ClockWatch:
     def families(self) -> Families:
         """What the last measurement came to."""
         return clock_families(self._clock, self._demand, self._at_s)
+
+
+def _held(record: Path) -> IO[bytes]:
+    try:
+        file = record.open("ab")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # Each would write its line behind the one that it knows, and the chain would be broken.
+        raise EnvironmentFault(f"another process writes the record of clocks {record}; name another file") from None
+    except OSError as error:
+        raise EnvironmentFault(disk_text("write", f"the record of clocks {record}", error)) from error
+    return file
 
 
 def chrony(command: Sequence[str] = CHRONYC) -> str:

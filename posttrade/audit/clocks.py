@@ -69,6 +69,8 @@ def clock_of(tracking: str) -> Clock:
         stratum, offset_s, delay_s, dispersion_s = (
             int(fields[2]), float(fields[4]), float(fields[10]), float(fields[11]),
         )  # fmt: skip
+        if delay_s < 0 or dispersion_s < 0:
+            raise ValueError("a delay or a dispersion below nothing")
         divergence_ns = -int(-(abs(offset_s) + dispersion_s + delay_s / 2) * 1e9 // 1)
     except (ValueError, OverflowError) as error:
         raise ClockFault(f"chronyc tracking can't be read: {error}") from error
@@ -156,9 +158,9 @@ def checked(lines: Iterable[str]) -> Checked:
             found.worst_ns = max(found.worst_ns, int(said["divergence_ns"]))
             found.faulty += bool(said["faults"])
             found.first, found.last = found.first or str(said["at"]), str(said["at"])
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        except ClockFault:
+            raise
+        except (KeyError, TypeError, AttributeError, RecursionError, ValueError, OverflowError) as error:
             raise ClockFault(f"line {number} is no measurement: {error!r}") from error
-        except json.JSONDecodeError as error:
-            raise ClockFault(f"line {number} is no measurement: {error}") from error
         found.lines, found.head = number, hash_of(line)
     return found

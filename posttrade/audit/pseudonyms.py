@@ -21,7 +21,8 @@ _SESSIONS: Final = {
     "of_session": ("of_client", "of_session"),
 }
 _OF_SESSION: Final = ("SESSION_OPENED", "SESSION_CLOSED")
-"""Commands whose `order_id` is a session."""
+_MAY_NAME_SESSION: Final = (*_OF_SESSION, "MASS_CANCEL")
+"""Commands whose `order_id` is a session. Records of versions 1 and 2 have that of a MASS_CANCEL in clear."""
 SUBJECT_FIELDS: Final = (*_ACCOUNTS, *(client for client, _ in _SESSIONS.values()))
 """Of a record that has pseudonyms: those that have one of an account or a client."""
 SESSION_FIELDS: Final = tuple(session for _, session in _SESSIONS.values())
@@ -144,7 +145,8 @@ class Pseudonyms:
 def _found(record: dict[str, Any], *, numbered: bool) -> list[_Field]:
     found = [_Field(name, Subject(ACCOUNT, record[name]), name, name) for name in _ACCOUNTS if name in record]
     sessions = [name for name in _SESSIONS if name in record]
-    if record["what"] == "command" and record["kind"] in _OF_SESSION and "order_id" in record:
+    of_session = _OF_SESSION if numbered else _MAY_NAME_SESSION
+    if record["what"] == "command" and record["kind"] in of_session and record.get("order_id"):
         sessions.append("order_id")
     for name in sessions:
         number, (client, session) = record[name], _SESSIONS[_session_field(name)]

@@ -96,17 +96,28 @@ def test_each_line_of_the_record_has_the_hash_of_the_last(tmp_path):
     record = tmp_path / "clocks.jsonl"
     said = iter((tracking(), tracking("0.2"), LOCAL))
     for _ in range(3):
-        ClockWatch(record, topology(), lambda: next(said)).measure()
+        one = ClockWatch(record, topology(), lambda: next(said))
+        one.measure()
+        one.close()
     # One that a kill has cut off.
     with record.open("a") as file:
         file.write('{"allowed_ns":100000,"at"')
     watch = ClockWatch(record, topology(), lambda: pytest.fail("it is said in words"))
     watch._ask = lambda: chrony((sys.executable, "-c", "raise SystemExit(1)"))
     assert "exit code 1" in watch.measure()[3][0]
+    with pytest.raises(EnvironmentFault, match="another process writes the record"):
+        ClockWatch(record, topology(), tracking)
+    watch.close()
     lines = record.read_text().splitlines()
     found = checked(lines)
     assert (found.lines, found.faulty, found.worst_ns) == (4, 3, 10**9)
-    for changed in (lines[:1] + lines[2:], lines[1:], [lines[0].replace("72345", "72344"), *lines[1:]], ["[]"]):
+    for changed in (
+        lines[:1] + lines[2:],
+        lines[1:],
+        [lines[0].replace("72345", "72344"), *lines[1:]],
+        ["[]"],
+        [lines[0].replace("72345", '"abc"')],
+    ):
         with pytest.raises(ClockFault):
             checked(changed)
     record.write_text("\n".join(lines[1:]) + "\n")

@@ -302,6 +302,23 @@ def test_a_client_who_is_erased_and_goes_on_with_his_session_is_not_found_again_
     assert sealed(place.build("again", 30)) == sealed(place.directory / "one")
 
 
+@pytest.mark.parametrize(("version", "in_clear"), [(2, True), (3, False)])
+def test_a_mass_cancel_names_no_session(place, version, in_clear):
+    """Its `order_id` is a session's number, which begins with the client's. Trails of before go on as they began."""
+    record = {"what": "command", "kind": "MASS_CANCEL", "order_id": SESSION, "account": 1}
+    of_all = {"what": "command", "kind": "MASS_CANCEL", "order_id": 0, "account": 1}
+    of_an_order = {"what": "command", "kind": "CANCEL", "order_id": 7, "account": 1}
+    with closing(place.store()) as store:
+        names = Pseudonyms(store, "one", version=version)
+        names.go_on(0, from_beginning=True)
+        names.announce(9)
+        names.conceal([(5, record), (6, of_all), (7, of_an_order)])
+    assert (record.get("order_id") == SESSION) is in_clear
+    assert ("of_session" in record) is not in_clear
+    assert of_all["order_id"] == 0
+    assert of_an_order["order_id"] == 7
+
+
 def whose(client: Subject) -> list[tuple[str, int]]:
     return [("client", client.number), ("session", SESSION)]
 

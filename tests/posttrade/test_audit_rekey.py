@@ -95,6 +95,50 @@ def test_killed_at_any_step_a_key_fits_and_the_same_command_finishes(tmp_path, k
         KeyStore(url, bytes.fromhex(old))
 
 
+def test_two_at_once_do_not_take_each_others_key_for_the_old_one(tmp_path):
+    url, master = str(tmp_path / "t.keys.db"), tmp_path / "t.master.key"
+    before = a_store(url, master)
+    refused: list[str] = []
+
+    def step(_what: str) -> None:
+        with pytest.raises(EnvironmentFault, match="another process does `rekey`") as error:
+            rekey(url, master, "beside it")
+        refused.append(str(error.value))
+
+    rekey(url, master, "first", step)
+    assert len(refused) == len(STEPS)
+    assert pseudonyms(url, master) == before
+    assert not former_of(master).exists()
+
+
+def test_a_key_that_was_replaced_before_another_was_prepared_is_overwritten_first(tmp_path):
+    url, master = str(tmp_path / "t.keys.db"), tmp_path / "t.master.key"
+    before = a_store(url, master)
+    with tempfile.TemporaryFile("w+") as said:
+        assert forked(_killed, url, str(master), STEPS.index("replaced") + 1, out=said.fileno(), timeout=60)
+    prepare(url, master)
+    witness = tmp_path / "witness"
+    os.link(master, witness)
+    assert rekey(url, master, "x").keys == 3
+    assert set(witness.read_text().strip()) == {"0"}, "what was in use until now is overwritten, too"
+    assert pseudonyms(url, master) == before
+    assert not former_of(master).exists()
+
+
+def test_a_link_and_a_key_that_is_the_old_one_are_no_keys_to_change_to(tmp_path):
+    url, master = str(tmp_path / "t.keys.db"), tmp_path / "t.master.key"
+    before = a_store(url, master)
+    next_of(master).write_bytes(master.read_bytes())
+    with pytest.raises(EnvironmentFault, match="has already"):
+        rekey(url, master, "x")
+    next_of(master).unlink()
+    link = tmp_path / "link.key"
+    link.symlink_to(master)
+    with pytest.raises(EnvironmentFault, match="is a link"):
+        rekey(url, link, "x")
+    assert pseudonyms(url, master) == before
+
+
 def test_of_a_key_that_was_changed_nothing_is_put_under_another_one(tmp_path):
     url, master = str(tmp_path / "t.keys.db"), tmp_path / "t.master.key"
     a_store(url, master)
