@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from lockstep.posttrade.clearing.days import Calendar, CalendarEnds
+from lockstep.posttrade.clearing.days import DAYS, Calendar, CalendarEnds
 from lockstep.posttrade.clearing.entries import (
     Assign,
     BuyInAccount,
@@ -31,7 +31,9 @@ def on_calendar(state: State, entry: SetCalendar) -> Done:
     calendar = Calendar(entry.closed, entry.cycles, entry.offset_s)
     try:
         for day in entry.closed:
-            calendar.after(day)
+            # From the weekend beside it, too.
+            calendar.before_or_on(day + 2)
+            calendar.after(day - 3)
     except CalendarEnds:
         return Refusal.CALENDAR_ENDS
     state.calendar = calendar
@@ -134,7 +136,7 @@ def on_reallocate(state: State, entry: Reallocate) -> Done:
     if entry.issue not in state.issues:
         return Refusal.NO_SUCH_ISSUE
     giver, taker = holder_of(entry.member, entry.customer), holder_of(entry.to_member, entry.to_customer)
-    if giver == taker:
+    if giver == taker or entry.trade_day not in DAYS:
         return Refusal.BAD_NUMBER
     settlement = state.calendar.settlement_of(entry.trade_day)
     key = (settlement, entry.trade_day, entry.issue)

@@ -4,6 +4,7 @@ Between prepare and commit nothing has moved, and nothing that is locked can lea
 the cycle prepared, and commits or undoes all of it.
 """
 
+from lockstep.posttrade.clearing.days import DAYS, FURTHEST
 from lockstep.posttrade.clearing.delivery import Book, Side, plan
 from lockstep.posttrade.clearing.entries import Commit, Prepare, StartDay, Undo
 from lockstep.posttrade.clearing.fails import order_buy_ins
@@ -18,6 +19,8 @@ def on_start(state: State, entry: StartDay) -> Done:
     """A settlement day begins: what has failed too long is to be bought in."""
     if state.day:
         return Refusal.DAY_IS_OPEN
+    if entry.day not in DAYS or (state.last_day and entry.day > state.last_day + FURTHEST):
+        return Refusal.BAD_NUMBER
     if entry.day <= state.last_day:
         return Refusal.DAY_IS_OVER
     if not state.calendar.settles(entry.day):

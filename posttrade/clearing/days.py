@@ -12,6 +12,10 @@ NS_PER_DAY: Final = 86_400 * 10**9
 _MONTHS: Final = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 _LONGEST_CLOSURE: Final = 60
 """Days without any settlement day in a row: more than that is a calendar that has run out."""
+DAYS: Final = range(1, 100_000)
+"""Days that can be meant: the last one is in 2243. A date that is written as 20261203 is none."""
+FURTHEST: Final = 366
+"""Days after the last one at which the next may begin: each day between costs those time who wait for deliveries."""
 
 
 class CalendarEnds(Exception):

@@ -10,8 +10,9 @@ from lockstep.posttrade.clearing.state import CASH, EXCHANGE, UNASSIGNED, WORLD,
 
 
 def on_issue(state: State, entry: Issue) -> list[Output]:
-    """The exchange has an instrument."""
-    state.issues[entry.issue] = IssueState(entry.tick_micros, entry.lot_units, entry.symbol)
+    """The exchange has an instrument. It says so again when somebody defines it again, which changes nothing."""
+    if entry.issue not in state.issues:
+        state.issues[entry.issue] = IssueState(entry.tick_micros, entry.lot_units, entry.symbol)
     return []
 
 
