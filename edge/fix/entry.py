@@ -189,6 +189,10 @@ class Entry:
         order = self._order(message.value(41) or b"")
         if order is None:
             return self._refused(message, name, Fault(Code.UNKNOWN_ORDER, 41))
+        try:
+            self._require_same(message, order)
+        except Fault as fault:
+            return self._refused(message, name, fault)
         self._sent[name] = order
         note = note_commands(Note(NoteKind.CANCEL, _number(message), name))
         return [*note, {"kind": CommandKind.CANCEL, "account": order.account, "client_order_id": order.bits}]
@@ -210,13 +214,18 @@ class Entry:
         }
         return [*note_commands(Note(NoteKind.REPLACE, _number(message), name)), command | terms]
 
-    def _new_terms(self, message: Message, order: Order) -> Fields:
-        """Quantity and prices; all else has to stay as it is. Raises Fault."""
+    def _require_same(self, message: Message, order: Order) -> Instrument:
+        """The order's instrument. Raises Fault: the message names another one, or the other side."""
         instrument = self._symbols.get(order.instrument)
         if instrument is None or message.value(55) not in (None, instrument.name):
             raise Fault(Code.NOT_SUPPORTED, 55)
         if (message.value(54) or b"") != bytes((order.side,)):
             raise Fault(Code.NOT_SUPPORTED, 54)
+        return instrument
+
+    def _new_terms(self, message: Message, order: Order) -> Fields:
+        """Quantity and prices; all else has to stay as it is. Raises Fault."""
+        instrument = self._require_same(message, order)
         if message.value(40) != TYPE_LETTERS.get(order.type):
             raise Fault(Code.NOT_SUPPORTED, 40)
         tif = message.value(59)

@@ -21,9 +21,13 @@ def test_orders_are_accepted_executed_replaced_and_canceled(cluster, tmp_path: P
         maker.send("G", order("C", "2", 90, "103") | {41: "a-name-as-long-as-a-uuid-has-it-36-c"})
         assert states(maker.heard(3))[2] == ("8", "5", "1")
         assert (maker.said[2][11], maker.said[2][38], maker.said[2][151]) == ("C", "90", "50")
+        for name, changed, text in (("X", {54: "1"}, "tag 54"), ("Y", {55: "NOPE"}, "tag 55")):
+            maker.send("F", {41: "C", 11: name, 55: "ACME", 54: "2", 60: "20261201-00:00:00"} | changed)
+            refused = maker.heard(4 + (name == "Y"))[-1]
+            assert (refused[35], refused[434], refused[58]) == ("9", "1", f"NOT_SUPPORTED: {text}")
         maker.send("F", {41: "C", 11: "D", 55: "ACME", 54: "2", 60: "20261201-00:00:00"})
-        assert states(maker.heard(4))[3] == ("8", "4", "4")
-        assert (maker.said[3][11], maker.said[3][41], maker.said[3][14]) == ("D", "C", "40")
+        assert states(maker.heard(6))[5] == ("8", "4", "4")
+        assert (maker.said[5][11], maker.said[5][41], maker.said[5][14]) == ("D", "C", "40")
         assert not maker.rejects
         assert not taker.rejects
 
